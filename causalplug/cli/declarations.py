@@ -52,7 +52,7 @@ def checked_settings(given: Named, where: str) -> Json:
     """
     from causalplug.training.config import TrainingConfig
 
-    hints = typing.get_type_hints(TrainingConfig, localns={"Mechanism": object})  # no torch
+    hints = typing.get_type_hints(TrainingConfig)
     check_keys(
         dict(given), {f"{name}?": _json_type(kind) for name, kind in hints.items()}, where=where
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 from causalplug.arguments import (
     COUNT,
@@ -25,9 +25,6 @@ from causalplug.errors import TrainingError
 from causalplug.planning.objectives import OBJECTIVE, OBJECTIVES
 from causalplug.training.presets import PRESETS, preset_for, with_presets
 from causalplug.values import Json
-
-if TYPE_CHECKING:
-    from causalplug.mechanisms.base import Mechanism
 
 __all__ = [
     "OBJECTIVES",
@@ -114,7 +111,7 @@ class AdversarialSettings:
 class CounterfactualSettings:
     """Settings of training by counterfactuals of rows."""
 
-    judges: Mapping[str, Mechanism] | None = setting(None, JUDGES)
+    judges: Mapping[str, Any] | None = setting(None, JUDGES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,7 +290,7 @@ class TrainingSettings(TypedDict, total=False):
     bank_rows: int
     image_steps: int
     encoder_steps: int
-    judges: Mapping[str, Mechanism] | None
+    judges: Mapping[str, Any] | None
     held_out: float
     validate_every: int
     patience: int | None

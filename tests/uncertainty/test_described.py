@@ -77,8 +77,8 @@ def test_within_values_of_another_outcome(
     lines = answer.summaries["W"].to_dict("records")
     for line, x in zip(lines, (0, 1), strict=True):
         assert line["X"] == x
-        assert line["mean"] == pytest.approx(0.5 + x, abs=0.15)
         assert 0 < line["mean_se"] < 0.15
+        assert line["mean"] == pytest.approx(0.5 + x, abs=3 * line["mean_se"])  # of these rows
     assert (answer.table["standard_error"] > 0).all()
 
 
