@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from causalplug.adapters.keras_weights import kernel_from_keras
 from causalplug.errors import RepositoryError
 from causalplug.values import Named
 
@@ -87,7 +88,7 @@ class Layer(nn.Module):
                 )
 
     def take(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the weights by name, in Keras' order of axes."""
+        """Take the weights by name, whose axes are in Keras' order."""
         for name in self.weights:
             self.register_buffer(name, tensors[name].to(torch.float32).contiguous())
 
@@ -207,7 +208,14 @@ class _LayerNorm(_BatchNorm):
         return x.mean(-1, keepdim=True), x.var(-1, correction=0, keepdim=True)
 
 
-class _Conv(Layer):
+class _Convolving(Layer):
+    """A layer whose kernel is kept in torch's order of axes."""
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        super().take({**tensors, "kernel": kernel_from_keras(tensors["kernel"])})
+
+
+class _Conv(_Convolving):
     """A convolution, padded as Keras does: what is left over goes to the right and below."""
 
     def __init__(self, config: Named):
@@ -220,15 +228,14 @@ class _Conv(Layer):
 
     def forward(self, *given: Tensor) -> Tensor:
         x = given[0].permute(0, 3, 1, 2)
-        kernel = self.known("kernel").permute(3, 2, 0, 1)
+        kernel = self.known("kernel")
         if self.same:
             x = F.pad(x, self._padding(x.shape[2:], kernel.shape[2:]))
-        found = F.conv2d(
-            x, kernel, stride=self.strides, dilation=self.dilation, groups=self.groups
-        ).permute(0, 2, 3, 1)
+        bias = None
         if "bias" in self.weights:
-            found = found + self.known("bias")
-        return self.activation(found)
+            bias = self.known("bias")
+        found = F.conv2d(x, kernel, bias, self.strides, 0, self.dilation, self.groups)
+        return self.activation(found.permute(0, 2, 3, 1))
 
     def _padding(self, shape: Sequence[int], kernel: Sequence[int]) -> tuple[int, int, int, int]:
         sides = []
@@ -241,7 +248,7 @@ class _Conv(Layer):
         return left, right, top, bottom
 
 
-class _ConvTranspose(Layer):
+class _ConvTranspose(_Convolving):
     """The transpose of a convolution with stride, whose output is cut or filled as Keras does."""
 
     def __init__(self, config: Named):
@@ -260,7 +267,7 @@ class _ConvTranspose(Layer):
 
     def forward(self, *given: Tensor) -> Tensor:
         x = given[0].permute(0, 3, 1, 2)
-        kernel = self.known("kernel").permute(3, 2, 0, 1)
+        kernel = self.known("kernel")
         found = F.conv_transpose2d(x, kernel, stride=self.strides)
         for axis in (0, 1):
             found = self._sized(found, axis, x.shape[2 + axis], kernel.shape[2 + axis])
