@@ -229,23 +229,26 @@ class _Conv(_Convolving):
     def forward(self, *given: Tensor) -> Tensor:
         x = given[0].permute(0, 3, 1, 2)
         kernel = self.known("kernel")
+        padding = [0, 0]
         if self.same:
-            x = F.pad(x, self._padding(x.shape[2:], kernel.shape[2:]))
+            missing = self._missing(x.shape[2:], kernel.shape[2:])
+            padding = [one // 2 for one in missing]
+            if missing[0] % 2 or missing[1] % 2:
+                x = F.pad(x, (0, missing[1] % 2, 0, missing[0] % 2))
         bias = None
         if "bias" in self.weights:
             bias = self.known("bias")
-        found = F.conv2d(x, kernel, bias, self.strides, 0, self.dilation, self.groups)
+        found = F.conv2d(x, kernel, bias, self.strides, padding, self.dilation, self.groups)
         return self.activation(found.permute(0, 2, 3, 1))
 
-    def _padding(self, shape: Sequence[int], kernel: Sequence[int]) -> tuple[int, int, int, int]:
-        sides = []
-        for axis in (1, 0):  # torch pads the last axis first
+    def _missing(self, shape: Sequence[int], kernel: Sequence[int]) -> list[int]:
+        """How many rows and columns of zeros are added in all."""
+        missing = []
+        for axis in (0, 1):
             reach = (kernel[axis] - 1) * self.dilation[axis] + 1
             steps = math.ceil(shape[axis] / self.strides[axis]) - 1
-            missing = max(steps * self.strides[axis] + reach - shape[axis], 0)
-            sides += [missing // 2, missing - missing // 2]
-        left, right, top, bottom = sides
-        return left, right, top, bottom
+            missing.append(max(steps * self.strides[axis] + reach - shape[axis], 0))
+        return missing
 
 
 class _ConvTranspose(_Convolving):
@@ -268,7 +271,10 @@ class _ConvTranspose(_Convolving):
     def forward(self, *given: Tensor) -> Tensor:
         x = given[0].permute(0, 3, 1, 2)
         kernel = self.known("kernel")
-        found = F.conv_transpose2d(x, kernel, stride=self.strides)
+        padding = [0, 0]
+        if self.same:  # what is too much goes by half above and on the left, then at the end
+            padding = [max(kernel.shape[2 + axis] - self.strides[axis], 0) // 2 for axis in (0, 1)]
+        found = F.conv_transpose2d(x, kernel, stride=self.strides, padding=padding)
         for axis in (0, 1):
             found = self._sized(found, axis, x.shape[2 + axis], kernel.shape[2 + axis])
         found = found.permute(0, 2, 3, 1)
@@ -277,17 +283,15 @@ class _ConvTranspose(_Convolving):
         return self.activation(found)
 
     def _sized(self, x: Tensor, axis: int, before: int, kernel: int) -> Tensor:
-        """One axis cut to the size that Keras gives it."""
+        """One axis cut at its end to the size that Keras gives it."""
         stride = self.strides[axis]
         size = before * stride + max(kernel - stride, 0)
-        start = 0
         if self.same:
             size = before * stride
-            start = max(kernel - stride, 0) // 2
-        missing = start + size - x.shape[2 + axis]
+        missing = size - x.shape[2 + axis]
         if missing > 0:  # a kernel smaller than the stride leaves pixels that nothing reaches
             x = F.pad(x, (0, missing, 0, 0) if axis == 1 else (0, 0, 0, missing))
-        return x.narrow(2 + axis, start, size)
+        return x.narrow(2 + axis, 0, size)
 
 
 class _PReLU(Layer):
