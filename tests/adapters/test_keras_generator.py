@@ -4,6 +4,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,6 @@ import torch
 import causalplug as cp
 from causalplug.adapters import read_keras_generator
 
-h5py = pytest.importorskip("h5py")
 FOLDER = Path(__file__).parent / "keras_models"
 LABELS = {
     "functional": [cp.Label("digit", 4)],

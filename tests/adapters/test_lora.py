@@ -11,8 +11,6 @@ from safetensors.torch import load_file, save_file
 import causalplug as cp
 from causalplug.adapters.lora import loras_of
 
-pytest.importorskip("diffusers")
-pytest.importorskip("transformers")
 pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of the libraries' own making
 
 from benchmarks.tiny_pipelines import build, kinds  # noqa: E402
@@ -70,7 +68,7 @@ def added(pipeline: Path, folder: Path, files: dict[Path, float]) -> Path:
 
 
 def test_lora_weights_are_what_their_product_is(pipeline: Path, tmp_path: Path) -> None:
-    pytest.importorskip("peft")
+    pytest.importorskip("peft")  # in the extra "test"; without it, the message is tested
     assert width(pipeline) == (16, 32)
     one, two = lora(tmp_path / "a"), lora(tmp_path / "b", "other.safetensors", rank=3)
     (tmp_path / "a" / "LICENSE").write_text("Do good.")
@@ -89,7 +87,7 @@ def test_lora_weights_are_what_their_product_is(pipeline: Path, tmp_path: Path) 
 
 
 def test_lora_weights_of_another_pipeline_are_refused(pipeline: Path, tmp_path: Path) -> None:
-    pytest.importorskip("peft")
+    pytest.importorskip("peft")  # in the extra "test"; without it, the message is tested
     wrong = lora(tmp_path / "a", layer="no.such.layer")
     with pytest.raises(cp.MechanismError, match=r"style.safetensors do not fit StableDiffusion"):
         plugged(pipeline, lora=wrong)
