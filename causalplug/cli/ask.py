@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from causalplug.cli.given import names, pairs, read_assumption, settings
+from causalplug.cli.given import assume_option, names, pairs, read_assumption, settings
 from causalplug.cli.models import load_model, revision_option
 from causalplug.cli.output import (
-    LEVEL,
     asked_for,
     check_folder,
     json_option,
+    level_option,
     show_json,
     show_rows,
     tell,
 )
-from causalplug.cli.tables import columns_option, rows_of, tables_of, where_option
+from causalplug.cli.tables import columns_option, data_option, rows_of, tables_of, where_option
 from causalplug.errors import QueryError
 from causalplug.identification.assumptions import Assume
 from causalplug.identification.query import Query
@@ -237,28 +237,14 @@ def counterfactual(
 @_repo
 @click.argument("query", metavar="QUERY")
 @click.option("-n", "n", type=_count, default=100_000, show_default=True, help="Rows to sample.")
-@click.option(
-    "--data",
-    multiple=True,
-    type=click.Path(exists=True, path_type=Path),
-    help="Rows that it was trained on, for the intervals and the overlap: a table for each "
-    "source, in order. Repeatable.",
-)
+@data_option
 @columns_option
 @where_option
-@click.option(
-    "--level", type=LEVEL, default=0.95, show_default=True, help="Coverage of the intervals."
-)
+@level_option
 @click.option(
     "--one-step", is_flag=True, help="Apply the one-step correction with the rows in --data."
 )
-@click.option(
-    "--assume",
-    multiple=True,
-    metavar="KIND:CAUSE,EFFECT",
-    help="An assumption beyond the graph: monotone, antitone, 'monotone noise:EFFECT', or "
-    "proxies:CAUSE,EFFECT,FIRST,SECOND. Repeatable.",
-)
+@assume_option
 @click.option(
     "--compare", is_flag=True, help="Add a column with the identified formula evaluated on --data."
 )

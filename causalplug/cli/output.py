@@ -25,6 +25,7 @@ __all__ = [
     "asked_for",
     "check_folder",
     "json_option",
+    "level_option",
     "plain",
     "save_figure",
     "show_json",
@@ -35,6 +36,9 @@ __all__ = [
 LEVEL = click.FloatRange(0, 1, min_open=True, max_open=True)
 """A coverage: a number above 0 and below 1."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+level_option = click.option(
+    "--level", type=LEVEL, default=0.95, show_default=True, help="Coverage of the intervals."
+)
 
 _CHANNELS = (1, 3, 4)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "columns_option",
     "conditions",
+    "data_option",
     "encoded_rows",
     "rows_of",
     "tables_of",
@@ -33,6 +34,13 @@ columns_option = click.option(
     "--columns",
     metavar="A,B",
     help="The columns to take from tables, so that ids and notes may stay in the file.",
+)
+data_option = click.option(
+    "--data",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Rows that it was trained on, for the intervals and the overlap: a table for each "
+    "source, in order. Repeatable.",
 )
 where_option = click.option(
     "--where",
