@@ -176,4 +176,4 @@ def test_a_large_batch_holds_all_rows_about_equally_often(members):
     _, drawn = rows.drawn(4100, torch.Generator().manual_seed(0))
     values, times = drawn.flatten().unique(return_counts=True)
     assert len(values) == len(rows)
-    assert 6 <= times.min() <= times.max() <= 11  # 8.2 on average; independent draws: 1 to 19
+    assert 6 <= times.min() <= times.max() <= 11  # 8.2 on average; independent draws: 1 to 17
