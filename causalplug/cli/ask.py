@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from causalplug.cli.given import names, pairs, read_assumption, settings
+from causalplug.cli.given import assume_option, names, pairs, read_assumption, settings
 from causalplug.cli.models import load_model, revision_option
 from causalplug.cli.output import (
     asked_for,
@@ -250,13 +250,7 @@ def counterfactual(
 @click.option(
     "--one-step", is_flag=True, help="Apply the one-step correction with the rows in --data."
 )
-@click.option(
-    "--assume",
-    multiple=True,
-    metavar="KIND:CAUSE,EFFECT",
-    help="An assumption beyond the graph: monotone, antitone, 'monotone noise:EFFECT', or "
-    "proxies:CAUSE,EFFECT,FIRST,SECOND. Repeatable.",
-)
+@assume_option
 @click.option(
     "--compare", is_flag=True, help="Add a column with the identified formula evaluated on --data."
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from causalplug.cli.given import read_assumption
+from causalplug.cli.given import assume_option, read_assumption
 from causalplug.cli.models import load_model, revision_option
 from causalplug.cli.output import json_option, level_option, save_figure, show_json
 from causalplug.cli.tables import (
@@ -40,13 +40,7 @@ __all__ = ["drivers"]
 @columns_option
 @where_option
 @level_option
-@click.option(
-    "--assume",
-    multiple=True,
-    metavar="KIND:CAUSE,EFFECT",
-    help="An assumption beyond the graph: monotone, antitone, or 'monotone noise:EFFECT'. "
-    "Repeatable.",
-)
+@assume_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
 @click.option(
     "--allow-unidentified",

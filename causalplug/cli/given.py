@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "assigned",
+    "assume_option",
     "bare",
     "names",
     "pairs",
@@ -76,6 +77,15 @@ def _read_given(text: str, format: str | None, latents: Iterable[str]) -> Causal
         f"the graph cannot be read from {shortened(text)!r}: {what}; check the path, or write the "
         "graph itself, such as 'D -> I -> A; D <-> A'"
     )
+
+
+assume_option = click.option(
+    "--assume",
+    multiple=True,
+    metavar="KIND:CAUSE,EFFECT",
+    help="An assumption beyond the graph: monotone, antitone, 'monotone noise:EFFECT', or "
+    "proxies:CAUSE,EFFECT,FIRST,SECOND. Repeatable.",
+)
 
 
 def read_assumption(text: str) -> Assume:

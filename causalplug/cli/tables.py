@@ -36,21 +36,19 @@ columns_option = click.option(
     metavar="A,B",
     help="The columns to take from tables, so that ids and notes may stay in the file.",
 )
+data_option = click.option(
+    "--data",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Rows that it was trained on, for the intervals and the overlap: a table for each "
+    "source, in order. Repeatable.",
+)
 where_option = click.option(
     "--where",
     multiple=True,
     metavar="NAME=VALUE",
     help="Take these rows of tables only: a value, several (A=red,blue), or an interval "
     "(N=0.5..1). Repeatable.",
-)
-
-
-data_option = click.option(
-    "--data",
-    multiple=True,
-    type=click.Path(exists=True, path_type=Path),
-    help="Rows that it was trained on, for the intervals and the overlap: a table for each source, "
-    "in order. Repeatable.",
 )
 
 
