@@ -182,12 +182,10 @@ class ImageBank(FrozenMechanism):
         root = Path(folder)
         if not root.is_dir():
             raise DataError(f"There is no folder {root} to read images from. Check the path.")
-        read = LabelledImages.of(table_of(root), "image", labels, image)
-        return cls(
-            read.pixels,
-            read.labels,
-            read.codes,
-            image=read.image,
+        return cls.from_dataset(
+            root,
+            labels=labels,
+            image=image,
             license=license,
             source=source,
             label_map=label_map,
@@ -195,13 +193,13 @@ class ImageBank(FrozenMechanism):
         )
 
     @classmethod
-    @takes(DataError, image_column=NAME, labels=_COLUMNS, **_DECLARED)
+    @takes(DataError, image_column=NAME, labels=_COLUMNS.or_none("all columns"), **_DECLARED)
     def from_dataset(
         cls,
         dataset: object,
         *,
         image_column: str = "image",
-        labels: Sequence[str | Label] = ("label",),
+        labels: Sequence[str | Label] | None = ("label",),
         image: Image | None = None,
         license: str | None = None,
         source: str | None = None,
@@ -209,8 +207,8 @@ class ImageBank(FrozenMechanism):
         transform: str | Sequence[str] = (),
     ) -> ImageBank:
         """A ``datasets.Dataset`` (or another table that :class:`causalplug.DataSource` reads) with
-        a column of images and columns of labels; the arguments and errors are those of
-        :meth:`from_folder`.
+        a column of images and columns of labels, all others where ``labels`` is None; the
+        arguments and errors are those of :meth:`from_folder`.
         """
         read = LabelledImages.of(table_of(dataset), image_column, labels, image)
         return cls(

@@ -227,7 +227,9 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", type=int, default=[20_000])
     parser.add_argument("--sets", type=int, default=5)
     parser.add_argument("--only", choices=["ate", "dose"])
-    parser.add_argument("--steps", type=int, help="Of the model of the effect, if not its own.")
+    parser.add_argument(
+        "--steps", type=int, help="Steps of training; default: as many as it takes."
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")

@@ -72,9 +72,10 @@ def columns_of(data: Any) -> Named:
     if isinstance(data, Mapping):
         return by_name(lambda name: as_array(data[name], str(name)), data)
     from causalplug.data.plain import plain_columns
-    from causalplug.data.tables import table_of  # loads torch, which a mapping does not need
+    from causalplug.data.source import DataSource  # loads torch, which a mapping does not need
+    from causalplug.data.tables import table_of
 
-    if type(data).__name__ == "DataSource":
+    if isinstance(data, DataSource):
         return plain_columns(data.names, data.chunks())
     table = table_of(data)
     return plain_columns(table.names, table.read(None))

@@ -8,18 +8,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from causalplug.cli.given import names, pairs, read_assumption, settings
+from causalplug.cli.given import assume_option, names, pairs, read_assumption, settings
 from causalplug.cli.models import load_model, revision_option
 from causalplug.cli.output import (
-    LEVEL,
     asked_for,
     check_folder,
     json_option,
+    level_option,
     show_json,
     show_rows,
     tell,
 )
-from causalplug.cli.tables import columns_option, rows_of, tables_of, where_option
+from causalplug.cli.tables import (
+    check_has_table,
+    columns_option,
+    data_option,
+    rows_of,
+    tables_of,
+    where_option,
+)
 from causalplug.errors import QueryError
 from causalplug.identification.assumptions import Assume
 from causalplug.identification.query import Query
@@ -198,8 +205,7 @@ def counterfactual(
         raise click.UsageError(
             "--rows says what was seen and how many rows there are: leave out --evidence and -n"
         )
-    if table is None and (columns or where):
-        raise click.UsageError("--columns and --where need a table: give --rows FILE")
+    check_has_table(table, columns, where, option="--rows")
     if table is None and not evidence:
         raise click.UsageError(
             "nothing was seen: give --evidence NAME=VALUE or --rows FILE, or use sample"
@@ -237,28 +243,14 @@ def counterfactual(
 @_repo
 @click.argument("query", metavar="QUERY")
 @click.option("-n", "n", type=_count, default=100_000, show_default=True, help="Rows to sample.")
-@click.option(
-    "--data",
-    multiple=True,
-    type=click.Path(exists=True, path_type=Path),
-    help="Rows that it was trained on, for the intervals and the overlap: a table for each "
-    "source, in order. Repeatable.",
-)
+@data_option
 @columns_option
 @where_option
-@click.option(
-    "--level", type=LEVEL, default=0.95, show_default=True, help="Coverage of the intervals."
-)
+@level_option
 @click.option(
     "--one-step", is_flag=True, help="Apply the one-step correction with the rows in --data."
 )
-@click.option(
-    "--assume",
-    multiple=True,
-    metavar="KIND:CAUSE,EFFECT",
-    help="An assumption beyond the graph: monotone, antitone, 'monotone noise:EFFECT', or "
-    "proxies:CAUSE,EFFECT,FIRST,SECOND. Repeatable.",
-)
+@assume_option
 @click.option(
     "--compare", is_flag=True, help="Add a column with the identified formula evaluated on --data."
 )
@@ -289,8 +281,7 @@ def estimate(
     as_json: bool,
 ) -> None:
     """Answer QUERY from MODEL, with intervals that hold all that is uncertain."""
-    if (columns or where) and not data:
-        raise click.UsageError("--columns and --where need a table: give --data FILE")
+    check_has_table(data, columns, where)
     if one_step and not data:
         raise click.UsageError("--one-step needs the rows: give --data FILE")
     if compare and not data:

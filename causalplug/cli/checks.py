@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from causalplug.cli.given import names, pairs, read_assumption, read_given_graph
-from causalplug.cli.output import json_option, save_figure, show_json
+from causalplug.cli.output import json_option, level_option, save_figure, show_json
 from causalplug.cli.tables import columns_option, conditions, where_option
 from causalplug.errors import DataError
 from causalplug.selection import map_values, within, without
@@ -48,7 +48,7 @@ _rows = click.option(
 @click.option(
     "--range", "ranges", multiple=True, metavar="NAME=LOW..HIGH", help="Of a continuous outcome."
 )
-@click.option("--level", default=0.95, show_default=True, help="Of the confidence interval.")
+@level_option
 @json_option
 def bounds(
     graph: str,

@@ -7,10 +7,16 @@ from pathlib import Path
 
 import click
 
-from causalplug.cli.given import read_assumption
+from causalplug.cli.given import assume_option, read_assumption
 from causalplug.cli.models import load_model, revision_option
-from causalplug.cli.output import LEVEL, json_option, save_figure, show_json
-from causalplug.cli.tables import columns_option, tables_of, where_option
+from causalplug.cli.output import json_option, level_option, save_figure, show_json
+from causalplug.cli.tables import (
+    check_has_table,
+    columns_option,
+    data_option,
+    tables_of,
+    where_option,
+)
 from causalplug.identification.query import Query
 
 __all__ = ["drivers"]
@@ -30,25 +36,11 @@ __all__ = ["drivers"]
     type=click.IntRange(min=1),
     help="Rows to sample; default: as many as estimate takes.",
 )
-@click.option(
-    "--data",
-    multiple=True,
-    type=click.Path(exists=True, path_type=Path),
-    help="Rows that it was trained on, for the overlap of this question: a table for each source, "
-    "in order. Repeatable.",
-)
+@data_option
 @columns_option
 @where_option
-@click.option(
-    "--level", type=LEVEL, default=0.95, show_default=True, help="Coverage of the intervals."
-)
-@click.option(
-    "--assume",
-    multiple=True,
-    metavar="KIND:CAUSE,EFFECT",
-    help="An assumption beyond the graph: monotone, antitone, or 'monotone noise:EFFECT'. "
-    "Repeatable.",
-)
+@level_option
+@assume_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
 @click.option(
     "--allow-unidentified",
@@ -78,8 +70,7 @@ def drivers(
     as_json: bool,
 ) -> None:
     """Show what the answer to QUERY rests on: modules, generators, overlap and uncertainty."""
-    if (columns or where) and not data:
-        raise click.UsageError("--columns and --where need a table: give --data FILE")
+    check_has_table(data, columns, where)
     asked = Query.parse(query)
     model = load_model(repo, revision)
     found = model.drivers(

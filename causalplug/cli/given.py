@@ -18,6 +18,7 @@ from causalplug.graphs.text import unquoted
 from causalplug.identification.assumptions import PROXIES, Assume
 from causalplug.identification.regions import Region
 from causalplug.values import Json
+from causalplug.variables.pictures import PictureError, refuse_deep
 from causalplug.wording import did_you_mean, listed, shortened
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "assigned",
+    "assume_option",
     "bare",
     "names",
     "pairs",
@@ -75,6 +77,15 @@ def _read_given(text: str, format: str | None, latents: Iterable[str]) -> Causal
         f"the graph cannot be read from {shortened(text)!r}: {what}; check the path, or write the "
         "graph itself, such as 'D -> I -> A; D <-> A'"
     )
+
+
+assume_option = click.option(
+    "--assume",
+    multiple=True,
+    metavar="KIND:CAUSE,EFFECT",
+    help="An assumption beyond the graph: monotone, antitone, 'monotone noise:EFFECT', or "
+    "proxies:CAUSE,EFFECT,FIRST,SECOND. Repeatable.",
+)
 
 
 def read_assumption(text: str) -> Assume:
@@ -219,7 +230,10 @@ def _picture(name: str, text: str) -> object:
         if not os.path.isfile(text):
             raise OSError
         with PILImage.open(text) as picture:
+            refuse_deep(picture)
             return ImageOps.exif_transpose(picture).copy()
+    except PictureError as error:
+        raise DataError(f"{name}={text} cannot be used: it {error}") from None
     except Exception:  # a damaged file ends in any of a dozen kinds of exception
         raise DataError(
             f"{name}={text} cannot be used: it is not the file of an image; check the path"

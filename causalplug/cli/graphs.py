@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from causalplug.cli.given import names, pairs, read_assumption, read_given_graph
+from causalplug.cli.given import assume_option, names, pairs, read_assumption, read_given_graph
 from causalplug.cli.output import json_option, save_figure, show_json
 from causalplug.cli.sources import read_given_sources, source_option
 from causalplug.cli.tables import columns_option
@@ -137,13 +137,7 @@ def plan(
     metavar="NAME=A,B",
     help="All values that a variable can take. Repeatable.",
 )
-@click.option(
-    "--assume",
-    multiple=True,
-    metavar="KIND:CAUSE,EFFECT",
-    help="What is declared beside the graph: monotone, antitone, 'monotone noise:EFFECT', or "
-    "proxies:CAUSE,EFFECT,FIRST,SECOND. Repeatable.",
-)
+@assume_option
 @click.option(
     "--words", is_flag=True, help="Say how the answer is worked out, with all adjustment sets."
 )

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from causalplug.variables import Variable
 
 __all__ = [
-    "LEVEL",
     "asked_for",
     "check_folder",
     "json_option",
+    "level_option",
     "plain",
     "save_figure",
     "show_json",
@@ -32,9 +32,14 @@ __all__ = [
     "tell",
 ]
 
-LEVEL = click.FloatRange(0, 1, min_open=True, max_open=True)
-"""A coverage: a number above 0 and below 1."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+level_option = click.option(
+    "--level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Coverage of the intervals.",
+)
 
 _CHANNELS = (1, 3, 4)
 

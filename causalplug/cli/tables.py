@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from causalplug.variables import Variable
 
 __all__ = [
+    "check_has_table",
     "columns_option",
     "conditions",
+    "data_option",
     "encoded_rows",
     "rows_of",
     "tables_of",
@@ -34,6 +36,13 @@ columns_option = click.option(
     metavar="A,B",
     help="The columns to take from tables, so that ids and notes may stay in the file.",
 )
+data_option = click.option(
+    "--data",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Rows that it was trained on, for the intervals and the overlap: a table for each "
+    "source, in order. Repeatable.",
+)
 where_option = click.option(
     "--where",
     multiple=True,
@@ -41,6 +50,14 @@ where_option = click.option(
     help="Take these rows of tables only: a value, several (A=red,blue), or an interval "
     "(N=0.5..1). Repeatable.",
 )
+
+
+def check_has_table(
+    given: object, columns: str | None, where: Sequence[str], *, option: str = "--data"
+) -> None:
+    """Refuse ``--columns`` and ``--where`` where no table is given."""
+    if (columns or where) and not given:
+        raise click.UsageError(f"--columns and --where need a table: give {option} FILE")
 
 
 def encoded_rows(

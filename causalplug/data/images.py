@@ -19,7 +19,12 @@ from torch import Tensor
 from causalplug.errors import DataError
 from causalplug.files.facts import is_pointer
 from causalplug.variables import Image
-from causalplug.variables.pictures import PictureError, picture_pixels, upright_size
+from causalplug.variables.pictures import (
+    PictureError,
+    picture_pixels,
+    refuse_deep,
+    upright_size,
+)
 
 __all__ = ["Images", "PixelStore", "decode_pictures", "in_background", "is_picture", "picture_size"]
 
@@ -199,6 +204,7 @@ def decode_pictures(items: Sequence[object], variable: Image, name: str, row: in
 
 def _pixels(item: object, variable: Image) -> np.ndarray:
     with _opened(item) as picture:
+        refuse_deep(picture)
         size = upright_size(picture)
         if size != (variable.height, variable.width):
             raise PictureError(

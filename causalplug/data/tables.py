@@ -57,7 +57,7 @@ def table_of(
         return _from_frame(frame)
     if isinstance(frame, np.ndarray) and frame.dtype.names:
         return _from_columns({name: _given(frame[name]) for name in frame.dtype.names})
-    if hasattr(frame, "iloc") or isinstance(frame, set | frozenset):
+    if isinstance(frame, set | frozenset) or _is_series(frame):
         raise _unknown(frame)
     if is_arrow(frame):
         return from_arrow(frame)
@@ -78,6 +78,15 @@ def _from_rows(frame: object, columns: Sequence[str] | Mapping[str, str] | None)
     if hasattr(frame, "__iter__") and not isinstance(frame, Iterator):
         return from_items(lambda: iter(frame), columns, None)
     return None
+
+
+def _is_series(frame: object) -> bool:
+    """Whether a frame is a single column of pandas, which nobody has who never loaded pandas."""
+    if "pandas" not in sys.modules:
+        return False
+    from pandas import Series
+
+    return isinstance(frame, Series)
 
 
 def _is_iterable_dataset(frame: object) -> TypeGuard[Iterable[Any]]:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from causalplug.data.arrow import from_arrow, is_arrow
+from causalplug.data.plain import plain_columns
 from causalplug.errors import QueryError
 from causalplug.noise import Noise, Provenance
 from causalplug.sampling.accept import Stream
@@ -164,14 +166,19 @@ def _seen(
 
 def _row_columns(dcm: Model, rows: Value) -> Json:
     """Columns of users' values, each an array or tensor with one entry per row."""
-    if hasattr(rows, "to_dict") and not hasattr(rows, "columns"):  # one row of a DataFrame
+    import pandas as pd
+
+    if isinstance(rows, pd.Series):  # one row of a DataFrame
         rows = rows.to_dict()
-    if not isinstance(rows, Mapping) and not hasattr(rows, "columns"):
+    if is_arrow(rows) and not isinstance(rows, pd.DataFrame):
+        table = from_arrow(rows)
+        rows = plain_columns(table.names, table.read(None))
+    if not isinstance(rows, Mapping | pd.DataFrame):
         raise QueryError(
             f"counterfactual({type(rows).__name__}) cannot be answered: give a number of rows, one "
             "row as a mapping, or a DataFrame of rows."
         )
-    names = list(rows.columns) if hasattr(rows, "columns") else list(rows)
+    names = list(rows)
     check_known(names, dcm.graph.index, "the given rows cannot be used")
     if not names:
         raise QueryError("the given rows cannot be used: they have no columns.")

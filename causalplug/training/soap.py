@@ -15,7 +15,6 @@ State = dict[str, Tensor]
 _ROWS, _COLUMNS = _SIDES = ("rows", "columns")
 _MEMORY = 0.95  # of the second moments of rows and columns
 _EVERY = 5  # steps between two bases
-_WIDEST = 256  # rows or columns that are given a basis
 _EPSILON = 1e-8
 
 
@@ -23,7 +22,7 @@ class Soap(torch.optim.Optimizer):
     """Adam in a basis where the gradients of a matrix are nearly uncorrelated.
 
     Networks of a few thousand numbers need half as many updates or less than with Adam, each at
-    half more of its cost. Rows and columns of more than 256 stay in their own basis, as do vectors.
+    half more of its cost. Vectors stay in their own basis.
 
     Args:
         parameters: Batches ``(…, rows, columns)`` of matrices, or vectors.
@@ -62,9 +61,8 @@ def _begin(state: State, parameter: Tensor) -> None:
     if parameter.ndim < 2 or min(parameter.shape[-2:]) == 1:
         return
     for side, size in zip(_SIDES, parameter.shape[-2:], strict=True):
-        if size <= _WIDEST:
-            state[side] = parameter.new_zeros(*parameter.shape[:-2], size, size)
-            state[f"{side} basis"] = torch.eye(size).to(parameter).expand_as(state[side])
+        state[side] = parameter.new_zeros(*parameter.shape[:-2], size, size)
+        state[f"{side} basis"] = torch.eye(size).to(parameter).expand_as(state[side])
 
 
 def _update(state: State, gradient: Tensor, fast: float, slow: float) -> Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 
-__all__ = ["PictureError", "picture_pixels", "upright_size"]
+__all__ = ["PictureError", "picture_pixels", "refuse_deep", "upright_size"]
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _EIGHT_BITS = {
@@ -25,11 +26,35 @@ _EIGHT_BITS = {
     "HSV",
 }
 _ORIENTATION = 0x112  # EXIF tag
+_SIXTEEN_BITS = re.compile(";16[BLN]$")
+"""Raw modes of Pillow with 16 bits a channel; ``BGR;16`` has 16 bits a pixel."""
 _FRAMES = {"GIF", "TIFF", "WEBP", "PNG"}  # forms in which further frames are not mere previews
 
 
 class PictureError(ValueError):
     """Why a picture cannot be used, as the end of a sentence about it."""
+
+
+def refuse_deep(picture: Any) -> None:
+    """Refuse a file with 16 bits a channel, of which Pillow keeps the upper eight in silence.
+
+    To be called before the first use of a picture: Pillow forgets the depth when it decodes, which
+    it does for the EXIF tags of a PNG.
+
+    Raises:
+        PictureError: It has 16 bits a channel.
+    """
+    from PIL import ImageFile
+
+    if not isinstance(picture, ImageFile.ImageFile):
+        return
+    for tile in picture.tile:
+        raw = tile[3][0] if isinstance(tile[3], tuple) else tile[3]
+        if isinstance(raw, str) and _SIXTEEN_BITS.search(raw) and picture.mode in _EIGHT_BITS:
+            raise PictureError(
+                "has 16 bits a channel, of which eight would be lost. Give an array of floats in "
+                "the declared range, or save it with eight bits a channel"
+            )
 
 
 def upright_size(picture: Any) -> tuple[int, int]:
@@ -50,6 +75,7 @@ def picture_pixels(picture: Any, channels: int) -> np.ndarray:
     """
     from PIL import ImageOps
 
+    refuse_deep(picture)
     mode = _MODES.get(channels)
     if mode is None:
         raise PictureError(

@@ -28,7 +28,7 @@ from recipes.cxr.data import finding
 from recipes.cxr.judge import read
 
 FILE = "cxr_real_112.npz"
-LATENT, SIDE = 100, 112
+SIDE = 112
 SMOOTHING = 0.2
 
 
@@ -44,7 +44,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     chosen = run.options
     images, findings = load(chosen.data)
     run.lap("images")
-    generator, steps = train(
+    generator = CXRACGAN(license="other", source=f"trained by this recipe on {FILE}")
+    steps = train(
+        generator,
         images,
         findings,
         minutes=chosen.minutes,
@@ -53,11 +55,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         seed=chosen.seed,
     )
     run.lap("training")
-    adapter = CXRACGAN(
-        tensors=generator.tensors(), license="other", source=f"trained by this recipe on {FILE}"
-    )
-    adapter.save_pretrained(chosen.output_dir / "generator")
-    painted = paint(adapter, 100, chosen.seed)
+    generator.save_pretrained(chosen.output_dir / "generator")
+    painted = paint(generator, 100, chosen.seed)
     result = {
         "steps": steps,
         "images seen": steps * chosen.batch_size,
@@ -99,46 +98,6 @@ def load(folder: str) -> tuple[np.ndarray, np.ndarray]:
     return images, codes
 
 
-class Generator(nn.Module):
-    """The published generator, under the names that ``CXRACGAN`` gives its weights."""
-
-    def __init__(self, channels: tuple[int, ...] = (1024, 512, 256, 128)):
-        super().__init__()
-        self.noise_dense = nn.Linear(LATENT, 49 * channels[0])
-        self.label_embedding = nn.Embedding(len(FINDINGS), LATENT)
-        self.label_dense = nn.Linear(LATENT, 49)
-        self.conv, self.norm = nn.ModuleList(), nn.ModuleList()
-        before = channels[0] + 1
-        for after in channels[1:]:
-            self.conv.append(nn.ConvTranspose2d(before, after, 5, stride=2))
-            self.norm.append(nn.BatchNorm2d(after, eps=1e-3, momentum=0.1))
-            before = after
-        self.conv.append(nn.ConvTranspose2d(before, 3, 5, stride=2))
-
-    def forward(self, latent: Tensor, codes: Tensor) -> Tensor:
-        """Images ``(n, 3, 112, 112)`` in [-1, 1]."""
-        noise = functional.relu(self.noise_dense(latent)).view(len(latent), 7, 7, -1)
-        label = self.label_dense(self.label_embedding(codes)).view(-1, 1, 7, 7)
-        x = torch.cat([noise.permute(0, 3, 1, 2), label], 1)
-        for conv, norm in zip(self.conv, self.norm, strict=False):
-            x = functional.relu(norm(same(conv(x))))
-        return torch.tanh(same(self.conv[-1](x)))
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The weights, as ``CXRACGAN`` reads them."""
-        renamed = {}
-        for name, value in self.state_dict().items():
-            dotted = name.replace("noise_dense", "noise.dense").replace("label_", "label.")
-            if not name.endswith("num_batches_tracked"):
-                renamed[dotted] = value.detach().cpu()
-        return renamed
-
-
-def same(x: Tensor) -> Tensor:
-    """What Keras' padding "same" keeps of a transposed convolution of 5 x 5 with stride 2."""
-    return x[..., 1:-2, 1:-2]
-
-
 class Discriminator(nn.Module):
     """The published discriminator: logits of "real" ``(n,)`` and of the findings ``(n, 3)``."""
 
@@ -166,6 +125,7 @@ class Discriminator(nn.Module):
 
 
 def train(
+    generator: CXRACGAN,
     images: np.ndarray,
     findings: np.ndarray,
     *,
@@ -173,23 +133,23 @@ def train(
     steps: int,
     batch_size: int,
     seed: int,
-) -> tuple[Generator, int]:
-    """The generator after so many updates, and their number; on a GPU where there is one."""
+) -> int:
+    """Train the generator, on a GPU where there is one; returns the number of updates."""
     torch.manual_seed(seed)
-    accelerator = Accelerator()
-    device = accelerator.device
-    generator, critic = Generator().to(device), Discriminator().to(device)
+    device = Accelerator().device
+    generator.to(device)
+    critic = Discriminator().to(device)
+    learning(generator, True)
     learn = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     judge = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    start = time.monotonic()
+    draw = torch.Generator().manual_seed(seed)
+    start, done = time.monotonic(), 0
     stream = batches(images, findings, batch_size, seed)
-    for step in range(steps):
-        if time.monotonic() - start > 60 * minutes:
-            return generator, step
-        real, codes = next(stream)
-        real, codes = real.to(device), codes.to(device)
+    while done < steps and time.monotonic() - start < 60 * minutes:
+        real, codes = (part.to(device) for part in next(stream))
         wanted = torch.randint(len(FINDINGS), codes.shape, device=device)
-        made = generator(2 * torch.rand(len(codes), LATENT, device=device) - 1, wanted)
+        noise = {"latent": generator.latent.spec.draw(len(codes), draw).to(device)}
+        made = generator.generate(wanted[:, None], noise)
         judge.zero_grad()
         loss = verdict(critic(real), 1 - SMOOTHING, codes)
         loss = loss + verdict(critic(made.detach()), SMOOTHING, wanted)
@@ -198,9 +158,20 @@ def train(
         learn.zero_grad()
         verdict(critic(made), 1.0, wanted).backward()
         learn.step()
-        if step % 50 == 0:
-            print(f"step {step}: loss of the discriminator {loss.item():.3f}", flush=True)
-    return generator, steps
+        done += 1
+        if done % 50 == 1:
+            print(f"step {done}: loss of the discriminator {loss.item():.3f}", flush=True)
+    learning(generator, False)
+    generator.cpu()
+    return done
+
+
+def learning(generator: CXRACGAN, on: bool) -> None:
+    """Unfreeze the adapter, its normalisation included, or freeze it again."""
+    generator.requires_grad_(on)
+    for module in generator.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.train(on)
 
 
 def verdict(heads: tuple[Tensor, Tensor], real: float, codes: Tensor) -> Tensor:
@@ -223,13 +194,13 @@ def batches(
         yield real.expand(-1, 3, -1, -1), torch.from_numpy(codes)
 
 
-def paint(adapter: CXRACGAN, n: int, seed: int) -> dict[str, np.ndarray]:
+def paint(generator: CXRACGAN, n: int, seed: int) -> dict[str, np.ndarray]:
     """``n`` images of every finding, ``(n, 3, 112, 112)`` in [-1, 1]."""
     draw, painted = torch.Generator().manual_seed(seed), {}
     for code, name in enumerate(FINDINGS):
-        noise = {key: spec.draw(n, draw) for key, spec in adapter.generator_noise.items()}
+        noise = {"latent": generator.latent.spec.draw(n, draw)}
         with torch.no_grad():
-            painted[name] = adapter.paint(torch.full((n,), code), noise).numpy()
+            painted[name] = generator.paint(torch.full((n,), code), noise).numpy()
     return painted
 
 

@@ -2,6 +2,8 @@
 
 import io
 import os
+import struct
+import zlib
 
 import datasets
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import ImageOps
 
 import causalplug as cp
 from causalplug.adapters.image_bank import ImageBank
+from causalplug.cli.given import settings
 from causalplug.errors import DataError
 
 PIXELS = (np.arange(24).reshape(4, 6) * 10).astype(np.uint8)
@@ -103,6 +106,34 @@ def test_what_eight_bits_or_the_channels_cannot_hold_is_refused(
         pytest.skip("PNG has no such mode")
     with pytest.raises(DataError, match=message):
         door(picture, cp.Image(channels, 4, 6), tmp_path / "d")
+
+
+def deep_png(kind, channels):
+    """A PNG of 6 x 4 pixels with 16 bits a channel; ``kind`` is its colour type."""
+    lines = (b"\0" + bytes(range(12 * channels))) * 4
+    header = struct.pack(">IIBBBBB", 6, 4, 16, kind, 0, 0, 0)
+    parts = {b"IHDR": header, b"IDAT": zlib.compress(lines), b"IEND": b""}
+    text = b"\x89PNG\r\n\x1a\n"
+    for name, held in parts.items():
+        check = struct.pack(">I", zlib.crc32(name + held))
+        text += struct.pack(">I", len(held)) + name + held + check
+    return text
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_colours_of_sixteen_bits_are_refused_at_every_door(door, kind, channels, tmp_path):
+    found = deep_png(kind, channels)
+    picture = found if door is rows else PILImage.open(io.BytesIO(found))
+    with pytest.raises(DataError, match=r"16 bits a channel.*eight"):
+        door(picture, cp.Image(4 if kind == 6 else 3, 4, 6), tmp_path / "d")
+
+
+def test_a_value_at_the_shell_of_sixteen_bits_is_refused(tmp_path):
+    path = tmp_path / "deep.png"
+    path.write_bytes(deep_png(2, 3))
+    with pytest.raises(DataError, match=r"I=.*deep\.png cannot be used: it has 16 bits"):
+        settings([f"I={path}"], {"I": cp.Image(3, 4, 6)}, "--do")
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -4,38 +4,34 @@ import numpy as np
 import pytest
 import torch
 
-from causalplug.adapters.cxr_acgan import CXRACGAN
+import causalplug as cp
+from causalplug.adapters.cxr_acgan import CXRACGAN, FINDINGS
 from causalplug.errors import DataError
-from recipes.cxr.acgan import FILE, Discriminator, Generator, batches, load
-
-CHANNELS = (16, 12, 8, 6)
-
-
-def test_the_adapter_paints_what_the_trained_generator_paints():
-    torch.manual_seed(0)
-    network = Generator(CHANNELS)
-    for norm in network.norm:  # statistics that are not those of a new layer
-        norm.running_mean.normal_()
-        norm.running_var.uniform_(0.5, 2.0)
-    network.eval()
-    uniform, codes = torch.rand(6, 100), torch.arange(6) % 3
-    with torch.no_grad():
-        expected = network(2 * uniform - 1, codes)
-    adapter = CXRACGAN(channels=CHANNELS, tensors=network.tensors())
-    (name,) = adapter.generator_noise
-    with torch.no_grad():
-        painted = adapter.paint(codes, {name: uniform})
-    assert (painted - expected).abs().max() < 1e-5
-    with torch.no_grad():
-        others = adapter.paint((codes + 1) % 3, {name: uniform})
-    assert (others - expected).abs().max() > 1e-3  # the label is read
+from recipes.cxr.acgan import FILE, Discriminator, batches, load, paint, train
 
 
 def test_the_published_sizes():
-    assert sum(p.numel() for p in Generator().parameters()) == 22_301_316  # trainable, as published
+    learned = sum(p.numel() for p in CXRACGAN().parameters())
+    assert learned == 22_301_316  # those of the generator that can be trained, as published
     real, findings = Discriminator()(torch.zeros(2, 3, 112, 112))
     assert real.shape == (2,)
     assert findings.shape == (2, 3)
+
+
+def test_what_is_trained_is_what_the_saved_adapter_paints(tmp_path):
+    generator = CXRACGAN(channels=(16, 12, 8, 6))
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    images = np.random.default_rng(0).integers(0, 256, (9, 112, 112), dtype=np.uint8)
+    settings = {"minutes": 5.0, "steps": 2, "batch_size": 4, "seed": 0}
+    assert train(generator, images, np.arange(9) % 3, **settings) == 2
+    for name, value in generator.state_dict().items():
+        assert not torch.equal(value, before[name]), name  # the statistics of the norms as well
+    assert not any(p.requires_grad for p in generator.parameters())
+    generator.save_pretrained(tmp_path / "saved")
+    loaded = cp.from_pretrained(tmp_path / "saved")
+    made, again = paint(generator, 3, seed=0), paint(loaded, 3, seed=0)
+    assert all((made[name] == again[name]).all() for name in FINDINGS)
+    assert abs(made["COVID"] - made["normal"]).max() > 1e-3  # the label is read
 
 
 def test_batches_show_every_finding_with_its_own_images():

@@ -168,3 +168,12 @@ def test_paired_differences():
 
 def test_the_rate_falls_anew_in_every_cycle():
     assert [cycle_progress(s, (2, 4)) for s in range(1, 8)] == [0.5, 1, 0.25, 0.5, 0.75, 1, 1]
+
+
+def test_a_large_batch_holds_all_rows_about_equally_often(members):
+    """So that the last steps of a cycle, at the smallest rates, see the rows as they are."""
+    rows = StackRows(members[:1])
+    _, drawn = rows.drawn(4100, torch.Generator().manual_seed(0))
+    values, times = drawn.flatten().unique(return_counts=True)
+    assert len(values) == len(rows)
+    assert 6 <= times.min() <= times.max() <= 11  # 8.2 on average; independent draws: 1 to 17
