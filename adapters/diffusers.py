@@ -218,10 +218,7 @@ class DiffusersGenerator(FrozenMechanism):
         generators = []
         for pair in noise["seed"].tolist():
             generators.append(torch.Generator().manual_seed(seed_of(pair)))
-        if self.labels:
-            joint = self._map.join(labels)
-        else:
-            joint = torch.zeros(len(labels), dtype=torch.int64)
+        joint = self._joint(labels)
         with own_randomness():
             if self.pipeline is not None:
                 return self._run_pipeline(joint, noise["latent"], generators)
@@ -234,6 +231,12 @@ class DiffusersGenerator(FrozenMechanism):
                 .clamp(self.image.low, self.image.high)
                 .to(labels.device)
             )
+
+    def _joint(self, labels: Tensor) -> Tensor:
+        """The joint label of each row."""
+        if self.labels:
+            return self._map.join(labels)
+        return torch.zeros(len(labels), dtype=torch.int64)
 
     def _denoise(
         self, classes: Tensor, latent: Tensor, generators: list[torch.Generator]
@@ -283,18 +286,13 @@ class DiffusersGenerator(FrozenMechanism):
     def _decoded(self, sample: Tensor) -> Tensor:
         if self.vae is None:
             return sample
-        config = self.vae.config
-        shift = getattr(config, "shift_factor", None) or 0.0
-        scale = getattr(config, "scaling_factor", None) or 1.0
+        scale, shift = _scaling(self.vae)
         return self.vae.decode((sample / scale + shift).to(self.dtype)).sample  # type: ignore[operator]
 
     def invert(self, images: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The initial noise, by running the sampler backwards step by step."""
         device = next(self.network.parameters()).device
-        if self.labels:
-            joint = self._map.join(labels)
-        else:
-            joint = torch.zeros(len(labels), dtype=torch.int64)
+        joint = self._joint(labels)
         classes = self.classes[joint.cpu()].to(device)
         with torch.no_grad(), own_randomness():
             sample = self._encoded(images.to(device))
@@ -307,9 +305,7 @@ class DiffusersGenerator(FrozenMechanism):
         """Inverse of :meth:`_decoded`."""
         if self.vae is None:
             return images
-        config = self.vae.config
-        shift = getattr(config, "shift_factor", None) or 0.0
-        scale = getattr(config, "scaling_factor", None) or 1.0
+        scale, shift = _scaling(self.vae)
         found = self.vae.encode(images.to(self.dtype))  # type: ignore[operator]
         if "latents" in found:  # a vector-quantised autoencoder has no distribution
             latent = found.latents
@@ -471,6 +467,12 @@ class DiffusersGenerator(FrozenMechanism):
             keys = itertools.product(*(label.categories for label in labels))
             fields["prompts"] = dict(zip(keys, prompts, strict=True))
         return cls.from_pretrained(place, labels, image=image, trial=False, **location, **fields)
+
+
+def _scaling(vae: Any) -> tuple[float, float]:
+    """Factor and shift of the latents that the network of a pipeline reads."""
+    config = vae.config
+    return config.get("scaling_factor") or 1.0, config.get("shift_factor") or 0.0
 
 
 def _network(components: Named) -> Any:
