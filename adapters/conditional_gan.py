@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from causalplug.adapters.gan_program import Program, numbers_of, program_of
 from causalplug.adapters.gan_weights import chosen, plain_weights
+from causalplug.adapters.reasons import first_line
 from causalplug.arguments import REQUIRED, choice, number, read_fields, setting, whole
 from causalplug.errors import MechanismError
 from causalplug.files.weights import load_tensors
@@ -220,7 +221,7 @@ class ConditionalGAN(FrozenMechanism):
         except RuntimeError as error:
             raise MechanismError(
                 "The layers of this generator do not fit each other: "
-                f"{str(error).splitlines()[0]}. Correct the sizes."
+                f"{first_line(error)}. Correct the sizes."
             ) from None
         if painted.shape[1:] != self.image.event_shape:
             raise MechanismError(

@@ -16,7 +16,9 @@ from typing import Any
 import torch
 
 from causalplug.adapters.places import snapshot_of
+from causalplug.adapters.reasons import first_line
 from causalplug.errors import MechanismError, MissingDependencyError, RepositoryError
+from causalplug.files.facts import is_pointer
 from causalplug.files.validation import read_json
 from causalplug.hub.snapshot import Snapshot
 from causalplug.selection import names_of
@@ -42,7 +44,6 @@ _OWN_LOOP = (
     "DiTPipeline",
     "ConsistencyModelPipeline",
 )
-_POINTER = b"version https://git-lfs"
 
 
 def open_pipeline(
@@ -274,7 +275,7 @@ def _offload(pipeline: Any) -> None:
         pipeline.enable_model_cpu_offload()
     except RuntimeError as error:
         raise MechanismError(
-            f"offload=True cannot be used: {str(error).splitlines()[0].rstrip('.')}. Leave it out."
+            f"offload=True cannot be used: {first_line(error)}. Leave it out."
         ) from error
 
 
@@ -383,7 +384,7 @@ def _check_folder(snapshot: Snapshot, name: str) -> None:
             f"folder {name}. Download the whole pipeline, or save it again with save_pretrained"
         )
     for path in sorted(folder.iterdir()):
-        if path.suffix == ".safetensors" and _is_pointer(path):
+        if path.suffix == ".safetensors" and is_pointer(path):
             raise RepositoryError(
                 f"cannot load {snapshot}: {name}/{path.name} is a Git LFS pointer, not the file "
                 "itself. Run git lfs pull in the folder, or load the pipeline by its Hub id"
@@ -396,11 +397,6 @@ def _check_folder(snapshot: Snapshot, name: str) -> None:
         )
 
 
-def _is_pointer(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(len(_POINTER)) == _POINTER
-
-
 @contextlib.contextmanager
 def _opening(snapshot: Snapshot, variant: str | None) -> Iterator[None]:
     """Turn what diffusers raises about files into an error of ours, with the advice that fits."""
@@ -409,17 +405,12 @@ def _opening(snapshot: Snapshot, variant: str | None) -> Iterator[None]:
             yield
     except ImportError as error:
         raise MissingDependencyError(
-            f"cannot load {snapshot}: {_first_line(error)}. Install what it needs"
+            f"cannot load {snapshot}: {first_line(error)}. Install what it needs"
         ) from error
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise RepositoryError(
-            f"cannot load {snapshot}: {_first_line(error)}. {_advice(snapshot, variant)}"
+            f"cannot load {snapshot}: {first_line(error)}. {_advice(snapshot, variant)}"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")
 
 
 def _advice(snapshot: Snapshot, variant: str | None) -> str:

@@ -18,15 +18,20 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from causalplug.adapters.keras_weights import array_of, hdf5, member_of, texts_of
+from causalplug.adapters.keras_weights import (
+    MOST_COMPRESSED,
+    array_of,
+    hdf5,
+    keras_path,
+    member_of,
+    texts_of,
+)
 from causalplug.errors import RepositoryError
-from causalplug.files.facts import is_pointer
 from causalplug.values import Json
 
 __all__ = ["KerasFile", "Weights", "open_keras"]
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
-_MOST_COMPRESSED = 1032  # the best that deflate can do
 _LAYERS = ("layers", "_layer_checkpoint_dependencies")
 
 
@@ -65,14 +70,7 @@ def open_keras(path: str | PathLike[str]) -> Iterator[KerasFile]:
         MissingDependencyError: h5py is not installed.
         RepositoryError: The file is missing or damaged, or holds weights without an architecture.
     """
-    place = Path(path)
-    if is_pointer(place):
-        raise RepositoryError(
-            f"cannot read {path}: it is a pointer of Git LFS, not the model itself. Run: git lfs "
-            "pull"
-        )
-    if not place.is_file():
-        raise RepositoryError(f"cannot read {path}: there is no such file. Check the path")
+    place = keras_path(path)
     library = hdf5()
     try:
         if zipfile.is_zipfile(place):
@@ -85,7 +83,7 @@ def open_keras(path: str | PathLike[str]) -> Iterator[KerasFile]:
                 yield KerasFile(config, _Legacy(file, config, place.stat().st_size))
     except RepositoryError as error:
         raise RepositoryError(f"cannot read {path}: {error}") from None
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged file ends in any of a dozen kinds of exception
         raise RepositoryError(
             f"cannot read {path}: it is no model as Keras saves it ({str(error)[:200]}). Save it "
             'in Keras with model.save("generator.keras")'
@@ -100,7 +98,7 @@ def _archive(path: Path) -> tuple[Json, bytes]:
             if name not in names:
                 raise RepositoryError(f"the archive has no {name}")
             entry = archive.getinfo(name)
-            if entry.file_size > _MOST_COMPRESSED * max(entry.compress_size, 1):
+            if entry.file_size > MOST_COMPRESSED * max(entry.compress_size, 1):
                 raise RepositoryError(f"{name} claims more bytes than the archive can hold")
         return json.loads(archive.read(_CONFIG)), archive.read(_WEIGHTS)
 

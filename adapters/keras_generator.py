@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from causalplug.adapters.conditional_gan import ConditionalGAN, Latent
 from causalplug.adapters.keras_files import open_keras
 from causalplug.adapters.keras_graph import KerasInput, KerasModel, keras_model
+from causalplug.adapters.keras_layers import Layer
+from causalplug.adapters.reasons import first_line
 from causalplug.adapters.rules import LABELS, TERMS
 from causalplug.arguments import NAME, instance, takes
 from causalplug.errors import MechanismError, RepositoryError
@@ -67,7 +69,6 @@ def read_keras_generator(
     """
     with open_keras(path) as file:
         model = keras_model(file.config, file.weights)
-        ends = _last_activation(model)
     place, order = _matched(model.inputs, labels, latent_input)
     size = math.prod(model.inputs[place].shape)
     if latent is None:
@@ -81,7 +82,7 @@ def read_keras_generator(
     network = kind(model, place, order, [label.size for label in labels], image)
     shape = _painted_shape(network, latent.size, labels, path)
     if image is None:
-        image = _image(shape, ends, path)
+        image = _image(shape, _last_activation(model), path)
     if shape != image.event_shape:
         raise MechanismError(
             f"The model in {path} paints images of shape {list(shape)} (channels, height, width), "
@@ -218,9 +219,9 @@ def _painted_shape(
     try:
         with torch.no_grad():
             return tuple(network.paint(torch.zeros(2, latent), codes).shape[1:])
-    except (RuntimeError, ValueError, KeyError, IndexError, RepositoryError) as error:
+    except Exception as error:  # what a file describes fails in as many ways as torch does
         raise RepositoryError(
-            f"cannot use {path}: its model does not run ({str(error).splitlines()[0][:200]})"
+            f"cannot use {path}: its model does not run ({first_line(error)[:200]})"
         ) from None
 
 
@@ -241,8 +242,6 @@ def _image(shape: tuple[int, ...], ends: str, path: object) -> Image:
 
 def _last_activation(model: KerasModel) -> str:
     """The activation that the model ends in, by name; behind reshapes too."""
-    from causalplug.adapters.keras_layers import Layer
-
     key = model.output
     while key in model.nodes:
         layer = model.layers[model.places[model.nodes[key].layer]]

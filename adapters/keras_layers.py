@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from causalplug.adapters.keras_weights import kernel_from_keras
 from causalplug.errors import RepositoryError
 from causalplug.values import Named
 
@@ -87,7 +88,7 @@ class Layer(nn.Module):
                 )
 
     def take(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the weights by name, in Keras' order of axes."""
+        """Take the weights by name, whose axes are in Keras' order."""
         for name in self.weights:
             self.register_buffer(name, tensors[name].to(torch.float32).contiguous())
 
@@ -207,7 +208,14 @@ class _LayerNorm(_BatchNorm):
         return x.mean(-1, keepdim=True), x.var(-1, correction=0, keepdim=True)
 
 
-class _Conv(Layer):
+class _Convolving(Layer):
+    """A layer whose kernel is kept in torch's order of axes."""
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        super().take({**tensors, "kernel": kernel_from_keras(tensors["kernel"])})
+
+
+class _Conv(_Convolving):
     """A convolution, padded as Keras does: what is left over goes to the right and below."""
 
     def __init__(self, config: Named):
@@ -220,28 +228,30 @@ class _Conv(Layer):
 
     def forward(self, *given: Tensor) -> Tensor:
         x = given[0].permute(0, 3, 1, 2)
-        kernel = self.known("kernel").permute(3, 2, 0, 1)
+        kernel = self.known("kernel")
+        padding = [0, 0]
         if self.same:
-            x = F.pad(x, self._padding(x.shape[2:], kernel.shape[2:]))
-        found = F.conv2d(
-            x, kernel, stride=self.strides, dilation=self.dilation, groups=self.groups
-        ).permute(0, 2, 3, 1)
+            missing = self._missing(x.shape[2:], kernel.shape[2:])
+            padding = [one // 2 for one in missing]
+            if missing[0] % 2 or missing[1] % 2:
+                x = F.pad(x, (0, missing[1] % 2, 0, missing[0] % 2))
+        bias = None
         if "bias" in self.weights:
-            found = found + self.known("bias")
-        return self.activation(found)
+            bias = self.known("bias")
+        found = F.conv2d(x, kernel, bias, self.strides, padding, self.dilation, self.groups)
+        return self.activation(found.permute(0, 2, 3, 1))
 
-    def _padding(self, shape: Sequence[int], kernel: Sequence[int]) -> tuple[int, int, int, int]:
-        sides = []
-        for axis in (1, 0):  # torch pads the last axis first
+    def _missing(self, shape: Sequence[int], kernel: Sequence[int]) -> list[int]:
+        """How many rows and columns of zeros are added in all."""
+        missing = []
+        for axis in (0, 1):
             reach = (kernel[axis] - 1) * self.dilation[axis] + 1
             steps = math.ceil(shape[axis] / self.strides[axis]) - 1
-            missing = max(steps * self.strides[axis] + reach - shape[axis], 0)
-            sides += [missing // 2, missing - missing // 2]
-        left, right, top, bottom = sides
-        return left, right, top, bottom
+            missing.append(max(steps * self.strides[axis] + reach - shape[axis], 0))
+        return missing
 
 
-class _ConvTranspose(Layer):
+class _ConvTranspose(_Convolving):
     """The transpose of a convolution with stride, whose output is cut or filled as Keras does."""
 
     def __init__(self, config: Named):
@@ -260,8 +270,11 @@ class _ConvTranspose(Layer):
 
     def forward(self, *given: Tensor) -> Tensor:
         x = given[0].permute(0, 3, 1, 2)
-        kernel = self.known("kernel").permute(3, 2, 0, 1)
-        found = F.conv_transpose2d(x, kernel, stride=self.strides)
+        kernel = self.known("kernel")
+        padding = [0, 0]
+        if self.same:  # what is too much goes by half above and on the left, then at the end
+            padding = [max(kernel.shape[2 + axis] - self.strides[axis], 0) // 2 for axis in (0, 1)]
+        found = F.conv_transpose2d(x, kernel, stride=self.strides, padding=padding)
         for axis in (0, 1):
             found = self._sized(found, axis, x.shape[2 + axis], kernel.shape[2 + axis])
         found = found.permute(0, 2, 3, 1)
@@ -270,17 +283,15 @@ class _ConvTranspose(Layer):
         return self.activation(found)
 
     def _sized(self, x: Tensor, axis: int, before: int, kernel: int) -> Tensor:
-        """One axis cut to the size that Keras gives it."""
+        """One axis cut at its end to the size that Keras gives it."""
         stride = self.strides[axis]
         size = before * stride + max(kernel - stride, 0)
-        start = 0
         if self.same:
             size = before * stride
-            start = max(kernel - stride, 0) // 2
-        missing = start + size - x.shape[2 + axis]
+        missing = size - x.shape[2 + axis]
         if missing > 0:  # a kernel smaller than the stride leaves pixels that nothing reaches
             x = F.pad(x, (0, missing, 0, 0) if axis == 1 else (0, 0, 0, missing))
-        return x.narrow(2 + axis, start, size)
+        return x.narrow(2 + axis, 0, size)
 
 
 class _PReLU(Layer):

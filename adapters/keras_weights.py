@@ -15,16 +15,19 @@ from causalplug.errors import MissingDependencyError, RepositoryError
 from causalplug.files.facts import is_pointer
 
 __all__ = [
+    "MOST_COMPRESSED",
     "KerasLayer",
     "array_of",
     "hdf5",
+    "keras_path",
     "kernel_from_keras",
     "member_of",
     "read_keras_layers",
     "texts_of",
 ]
 
-_MOST_COMPRESSED = 1032  # the best that deflate can do
+MOST_COMPRESSED = 1032
+"""The best ratio of bytes that deflate can reach."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,7 @@ def read_keras_layers(path: str | PathLike[str]) -> list[KerasLayer]:
             has links, numbers in other files, or more numbers than it can hold.
     """
     h5py = hdf5()
-    place = Path(path)
-    if is_pointer(place):
-        raise RepositoryError(
-            f"cannot read {path}: it is a pointer of Git LFS, not the weights themselves. Run: git "
-            "lfs pull"
-        )
-    if not place.is_file():
-        raise RepositoryError(f"cannot read {path}: there is no such file. Check the path")
+    place = keras_path(path)
     try:
         with h5py.File(place, "r") as file:
             return _layers(file, place.stat().st_size)
@@ -87,6 +83,23 @@ def read_keras_layers(path: str | PathLike[str]) -> list[KerasLayer]:
             f"({str(error)[:200]}). Save it in Keras with "
             'model.save_weights("weights.hdf5")'
         ) from None
+
+
+def keras_path(path: str | PathLike[str]) -> Path:
+    """The place of a file of Keras, which is there.
+
+    Raises:
+        RepositoryError: It is missing, or a pointer of Git LFS.
+    """
+    place = Path(path)
+    if is_pointer(place):
+        raise RepositoryError(
+            f"cannot read {path}: it is a pointer of Git LFS, not the file itself. Run: git lfs "
+            "pull"
+        )
+    if not place.is_file():
+        raise RepositoryError(f"cannot read {path}: there is no such file. Check the path")
+    return place
 
 
 def hdf5() -> Any:
@@ -159,7 +172,7 @@ def array_of(dataset: Any, name: str, size: int) -> Tensor:
     stored = dataset.id.get_storage_size()
     ratio = 1
     if dataset.compression is not None:
-        ratio = _MOST_COMPRESSED
+        ratio = MOST_COMPRESSED
     if dataset.nbytes > stored * ratio or stored > size:
         raise RepositoryError(
             f"{name[:80]!r} claims {dataset.nbytes:,} bytes, of which the file holds {stored:,}. "

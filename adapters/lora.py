@@ -14,9 +14,11 @@ from typing import Any
 from torch import nn
 
 from causalplug.adapters.places import place_of, reference_of, snapshot_of
+from causalplug.adapters.reasons import first_line
 from causalplug.adapters.row_seeds import is_terms
 from causalplug.arguments import NAME, PATH, TEXT, number, read_argument
 from causalplug.errors import MechanismError, MissingDependencyError, RepositoryError
+from causalplug.files.weights import read_header
 from causalplug.hub.part import Content
 from causalplug.hub.snapshot import Snapshot
 from causalplug.values import Json
@@ -88,7 +90,7 @@ def loras_of(
     """
     if given is None:
         return ()
-    if isinstance(given, Mapping | str | PathLike):
+    if not isinstance(given, Sequence) or isinstance(given, str):
         given = [given]
     found = []
     for one in given:
@@ -118,7 +120,7 @@ def _located(asked: Mapping[str, Any], options: Json) -> Lora:
     scale = float(asked.get("scale", 1.0))
     path = Path(source).expanduser()
     if path.is_file():
-        return Lora(_safe(path), scale)
+        return Lora(_read(_safe(path)), scale)
     snapshot = snapshot_of(
         source,
         revision=asked.get("revision"),
@@ -129,7 +131,7 @@ def _located(asked: Mapping[str, Any], options: Json) -> Lora:
         name = _only_file(snapshot)
     _safe(Path(name))
     snapshot.fetch(name, "LICEN*", "NOTICE*")
-    return Lora(_safe(snapshot.file(name)), scale, reference_of(snapshot))
+    return Lora(_read(snapshot.file(name)), scale, reference_of(snapshot))
 
 
 def _safe(path: Path) -> Path:
@@ -138,6 +140,12 @@ def _safe(path: Path) -> Path:
             f"cannot load the LoRA weights {path.name}: they are not safetensors, and opening "
             "others could run any code. Save them with safe_serialization=True"
         )
+    return path
+
+
+def _read(path: Path) -> Path:
+    """The path of a file whose header can be read."""
+    read_header(path)
     return path
 
 
@@ -214,7 +222,7 @@ def _load(pipeline: Any, lora: Lora, name: str) -> None:
             local_files_only=True,
         )
     except (ValueError, KeyError, RuntimeError, OSError, TypeError, ImportError) as error:
-        reason = (str(error).strip().splitlines() or [""])[0].rstrip(".")[:200]
+        reason = first_line(error)[:200]
         if "PEFT" in reason:
             raise MissingDependencyError(
                 "LoRA weights cannot be loaded: peft is not installed. Run: pip install "

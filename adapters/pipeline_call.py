@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from causalplug.adapters.reasons import first_line
 from causalplug.adapters.row_seeds import own_randomness
 from causalplug.errors import MechanismError
 from causalplug.selection import values_at
@@ -154,7 +155,7 @@ class PipelineCall:
         except MechanismError:
             raise
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+            reason = first_line(error)
             raise MechanismError(
                 f"{self.name} cannot be plugged: painting one image fails with "
                 f"{type(error).__name__}: {reason}. Give the arguments that it needs by call={{…}}."

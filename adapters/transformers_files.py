@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from causalplug.adapters.places import reference_of
+from causalplug.adapters.reasons import first_line
 from causalplug.adapters.row_seeds import is_terms
 from causalplug.errors import MissingDependencyError, RepositoryError
 from causalplug.files.validation import read_json
@@ -157,7 +158,7 @@ def open_model(snapshot: Snapshot, head: str) -> OpenedModel:
             f"which is not installed. Run: pip install {name or 'what its page names'}"
         ) from None
     except (OSError, ValueError) as error:
-        raise RepositoryError(f"cannot load {snapshot}: {str(error).splitlines()[0]}") from error
+        raise RepositoryError(f"cannot load {snapshot}: {first_line(error)}") from error
     if "mask_ratio" in config:
         model.config.mask_ratio = 0.0  # a masked autoencoder hides patches at random
     missing = tuple(sorted(info["missing_keys"]))
@@ -203,7 +204,7 @@ def open_tokenizer(snapshot: Snapshot) -> object:
             snapshot.path, local_files_only=True, trust_remote_code=False
         )
     except (OSError, ValueError, ImportError) as error:
-        first = str(error).strip().splitlines()[0]
+        first = first_line(error)
         raise RepositoryError(
             f"cannot load the tokenizer of {snapshot}: {first}. Save it with its fast tokenizer "
             "(tokenizer.json)"

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from causalplug.adapters.reasons import first_line
 from causalplug.adapters.row_seeds import own_randomness
 from causalplug.adapters.transformers_backbone import BackboneEncoder
 from causalplug.adapters.transformers_files import OpenedModel
@@ -82,7 +83,7 @@ def _features(tower: Any, opened: OpenedModel, variable: Any, images: Tensor) ->
         with torch.no_grad(), own_randomness():
             return pooled_states(tower(pixel_values=pixels), not opened.missing)
     except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+        reason = first_line(error)
         raise MechanismError(
             f"{type(tower).__name__} cannot encode {variable.describe()}: it gives no features of "
             f"a first image ({type(error).__name__}: {reason}). Declare another size, or take "

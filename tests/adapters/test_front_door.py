@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("diffusers")
-pytest.importorskip("transformers")
 pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of the libraries' own making
 
 from benchmarks.front_door import P_LABEL1, P_Y1, answer, overhead, truth  # noqa: E402

@@ -4,6 +4,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,6 @@ import torch
 import causalplug as cp
 from causalplug.adapters import read_keras_generator
 
-h5py = pytest.importorskip("h5py")
 FOLDER = Path(__file__).parent / "keras_models"
 LABELS = {
     "functional": [cp.Label("digit", 4)],
@@ -179,6 +179,17 @@ def strange(config: dict) -> None:
     find(config, "Conv2D")["config"]["activation"] = "mish"
 
 
+def reads_itself(config: dict) -> None:
+    layer = config["layers"][-1]
+    for one in layer["inbound_nodes"][0]["args"]:
+        one["config"]["keras_history"] = [layer["config"]["name"], 0, 0]
+    layer.update(class_name="Dropout", config={"name": layer["config"]["name"]})
+
+
+def no_mapping(config: dict) -> None:
+    find(config, "Dense")["inbound_nodes"][0]["kwargs"] = ["training"]
+
+
 def unbounded(config: dict) -> None:
     config["layers"][-1]["config"]["activation"] = "linear"
 
@@ -191,6 +202,8 @@ def unbounded(config: dict) -> None:
         (two_outputs, "2 outputs"),
         (wider, "has 2 weights where kernel are right"),
         (strange, "activation 'mish' is not known"),
+        (reads_itself, "its model does not run"),
+        (no_mapping, "no model as Keras saves it"),
         (unbounded, "ends in 'linear'. Declare"),
     ],
 )

@@ -9,9 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import causalplug as cp
+from causalplug.adapters.lora import loras_of
 
-pytest.importorskip("diffusers")
-pytest.importorskip("transformers")
 pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of the libraries' own making
 
 from benchmarks.tiny_pipelines import build, kinds  # noqa: E402
@@ -69,7 +68,7 @@ def added(pipeline: Path, folder: Path, files: dict[Path, float]) -> Path:
 
 
 def test_lora_weights_are_what_their_product_is(pipeline: Path, tmp_path: Path) -> None:
-    pytest.importorskip("peft")
+    pytest.importorskip("peft")  # in the extra "test"; without it, the message is tested
     assert width(pipeline) == (16, 32)
     one, two = lora(tmp_path / "a"), lora(tmp_path / "b", "other.safetensors", rank=3)
     (tmp_path / "a" / "LICENSE").write_text("Do good.")
@@ -88,7 +87,7 @@ def test_lora_weights_are_what_their_product_is(pipeline: Path, tmp_path: Path) 
 
 
 def test_lora_weights_of_another_pipeline_are_refused(pipeline: Path, tmp_path: Path) -> None:
-    pytest.importorskip("peft")
+    pytest.importorskip("peft")  # in the extra "test"; without it, the message is tested
     wrong = lora(tmp_path / "a", layer="no.such.layer")
     with pytest.raises(cp.MechanismError, match=r"style.safetensors do not fit StableDiffusion"):
         plugged(pipeline, lora=wrong)
@@ -115,6 +114,34 @@ def test_a_specification_is_checked_first(
         given = given | {"source": tmp_path}
     with pytest.raises(cp.CausalPlugError, match=message):
         plugged(pipeline, lora=given)
+
+
+def test_lora_weights_of_the_hub_are_pinned(hub, repo: str, tmp_path: Path) -> None:
+    planted = lora(tmp_path / "a").read_bytes()
+    commit = hub.plant(repo, {"style.safetensors": planted, "LICENSE": b"Do good."})
+    (found,) = loras_of({"source": repo, "scale": 0.5}, cache_dir=tmp_path / "cache")
+    assert found.path.read_bytes() == planted
+    place = {"repo_id": repo, "revision": commit, "subfolder": ""}
+    assert found.to_dict(0) == {"weight_name": "style.safetensors", "scale": 0.5, **place}
+    assert found.files(0) == {}
+    hub.plant(repo, {"style.safetensors": lora(tmp_path / "b", rank=3).read_bytes()})
+    (pinned,) = loras_of(
+        {"source": repo, "revision": commit}, cache_dir=tmp_path / "cache", local_files_only=True
+    )
+    assert pinned.path.read_bytes() == planted
+
+
+def test_damaged_lora_weights_are_refused(tmp_path: Path) -> None:
+    whole = lora(tmp_path / "a")
+    whole.write_bytes(whole.read_bytes()[:-8])
+    for source in (whole, whole.parent):
+        with pytest.raises(cp.RepositoryError, match=r"style\.safetensors"):
+            loras_of(source)
+
+
+def test_what_is_no_specification_is_refused() -> None:
+    with pytest.raises(cp.MechanismError, match=r"lora\['source'\]=5 cannot be used"):
+        loras_of(5)
 
 
 def test_without_peft_the_message_says_what_to_install(pipeline: Path, tmp_path: Path) -> None:
