@@ -174,7 +174,7 @@ def _given(values: object) -> object:
     """A column of a dict."""
     if is_arrow_array(values):
         return arrow_column(values)
-    if hasattr(values, "dtype") and hasattr(values, "iloc"):  # pandas.Series
+    if _is_series(values):
         return _frame_column(values)
     return values
 
