@@ -18,7 +18,6 @@ from causalplug.graphs.text import unquoted
 from causalplug.identification.assumptions import PROXIES, Assume
 from causalplug.identification.regions import Region
 from causalplug.values import Json
-from causalplug.variables.pictures import PictureError, refuse_deep
 from causalplug.wording import did_you_mean, listed, shortened
 
 if TYPE_CHECKING:
@@ -225,6 +224,8 @@ def _value(name: str, variable: Variable, text: str, condition: bool) -> object:
 def _picture(name: str, text: str) -> object:
     from PIL import Image as PILImage
     from PIL import ImageOps
+
+    from causalplug.variables.pictures import PictureError, refuse_deep
 
     try:
         if not os.path.isfile(text):
