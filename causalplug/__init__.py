@@ -66,7 +66,7 @@ _EXPORTS = {
     "causalplug.mechanisms.frozen.generator": ["FrozenMechanism"],
     "causalplug.mechanisms.frozen.condition": ["Condition"],
     "causalplug.mechanisms.frozen.conditional": ["ConditionalMechanism"],
-    "causalplug.mechanisms.frozen.wrapped": ["wrap"],
+    "causalplug.mechanisms.frozen.wrap": ["wrap"],
     "causalplug.mechanisms.frozen.label_map": ["Label", "LabelMap"],
     "causalplug.checks.projection": ["check_projection"],
     "causalplug.mechanisms.frozen.renderer": ["Renderer"],
