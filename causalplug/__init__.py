@@ -83,7 +83,8 @@ _EXPORTS = {
     "causalplug.training.generators": ["fit_generator"],
     "causalplug.data.infer": ["InferredVariables"],
     "causalplug.training.report": ["TrainingReport"],
-    "causalplug.training.trainer": ["Trainer", "fit"],
+    "causalplug.training.fit": ["fit"],
+    "causalplug.training.trainer": ["Trainer"],
     "causalplug.variables": [
         "Continuous",
         "Count",
