@@ -42,6 +42,7 @@ ROOMS = [
     "training",
     "sampling",
     "uncertainty",
+    "samples",
     "effects",
     "dcm",
     "ensemble",
