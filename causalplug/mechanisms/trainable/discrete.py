@@ -16,6 +16,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_from_config,
     parents_to_config,
 )
+from causalplug.networks import common_shape
 from causalplug.noise import NoiseSpec
 from causalplug.selection import pick
 from causalplug.values import Json, Named
@@ -112,7 +113,7 @@ class DiscreteMLP(Mechanism):
     ) -> Tensor:
         """Log probability ``(n,)`` of codes, or ``(s, n)``."""
         log_probs = torch.log_softmax(self.logits(parents, confounder), -1)
-        shape = torch.broadcast_shapes(log_probs.shape[:-1], value.shape)
+        shape = common_shape(log_probs.shape[:-1], value.shape)
         return (
             log_probs.expand(*shape, -1).gather(-1, value.expand(shape).unsqueeze(-1)).squeeze(-1)
         )

@@ -16,6 +16,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_from_config,
     parents_to_config,
 )
+from causalplug.networks import common_shape
 from causalplug.noise import NoiseSpec
 from causalplug.selection import pick
 from causalplug.values import Json, Named
@@ -85,7 +86,7 @@ class VectorFlow(Mechanism):
         self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
     ) -> Any:
         context = self.network(parents, confounder)
-        shape = torch.broadcast_shapes(context.shape[:-1], rows.shape[:-1])
+        shape = common_shape(context.shape[:-1], rows.shape[:-1])
         return self.flow(context.expand(*shape, -1)).transform
 
     def forward(
@@ -103,7 +104,7 @@ class VectorFlow(Mechanism):
     ) -> Tensor:
         """Log density ``(n,)`` of vectors, or ``(s, n)``."""
         context = self.network(parents, confounder)
-        shape = torch.broadcast_shapes(context.shape[:-1], value.shape[:-1])
+        shape = common_shape(context.shape[:-1], value.shape[:-1])
         rows = ((value - self.loc) / self.scale).expand(*shape, -1)
         transform = self.flow(context.expand(*shape, -1)).transform
         normal, log_slope = transform.call_and_ladj(rows)
