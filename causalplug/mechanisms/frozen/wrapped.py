@@ -19,9 +19,11 @@ from causalplug.mechanisms.frozen.conditional import ConditionalMechanism, Error
 from causalplug.mechanisms.frozen.exported import ExportedNetwork, export_network
 from causalplug.mechanisms.frozen.smoothness import smooth_inputs
 from causalplug.mechanisms.frozen.tabular import (
+    Classifier,
     Predictor,
     TabularPredictor,
     columns_of,
+    gives_probabilities,
     own_classes,
     tabular_network,
 )
@@ -61,7 +63,7 @@ def wrap(
 
 @overload
 def wrap(
-    module: Predictor,
+    module: Predictor | Classifier,
     variable: Variable,
     *,
     conditions: Sequence[Condition] = ...,
@@ -85,7 +87,7 @@ def wrap(
     source=TEXT.or_none("not known"),
 )
 def wrap(
-    module: nn.Module | Predictor,
+    module: nn.Module | Predictor | Classifier,
     variable: Variable,
     *,
     conditions: Sequence[Condition] = (),
@@ -137,6 +139,7 @@ def wrap(
         >>> made.noise["latent"].shape
         (3,)
     """
+    _check_names(conditions, latent)
     if isinstance(module, nn.Module):
         return _wrapped_network(
             module,
@@ -160,6 +163,25 @@ def wrap(
         license=license,
         source=source,
     )
+
+
+def _check_names(conditions: Sequence[Condition], latent: object) -> None:
+    """Refuse conditions that cannot be told apart.
+
+    Raises:
+        MechanismError: Two have one name, or one is called as the latent is.
+    """
+    names = names_of(conditions)
+    if latent is not None:
+        names.append("latent")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice == ["latent"]:
+        raise MechanismError(
+            "A condition cannot be called 'latent' beside latent=. Rename it, and say with reads= "
+            "which parent it is read from."
+        )
+    if twice:
+        raise MechanismError(f"Two conditions are called {twice[0]!r}. Rename one.")
 
 
 def _wrapped_estimator(
@@ -210,7 +232,8 @@ def _check_estimator(estimator: object, variable: Variable, latent: object, outp
         MechanismError: With the way out.
     """
     name = type(estimator).__name__
-    if isinstance(estimator, type) or not isinstance(estimator, Predictor):
+    predictor = isinstance(estimator, Predictor) or gives_probabilities(estimator)
+    if isinstance(estimator, type) or not predictor:
         raise MechanismError(
             f"A {name} cannot be wrapped: give a torch.nn.Module, or a fitted estimator with "
             "predict or predict_proba."
@@ -225,6 +248,11 @@ def _check_estimator(estimator: object, variable: Variable, latent: object, outp
         raise MechanismError(
             f"{name} cannot be the mechanism of {variable.describe()}: a tabular predictor gives "
             "classes, numbers or vectors."
+        )
+    if gives_probabilities(estimator) and not variable.is_discrete:
+        raise MechanismError(
+            f"{name} cannot be the mechanism of {variable.describe()}: it is a classifier. Declare "
+            "cp.Discrete([…]) of its classes_."
         )
 
 
@@ -244,6 +272,12 @@ def _wrapped_network(
     shape = _latent_shape(latent)
     call = _Call(module, tuple(conditions), shape)
     forms = call.forms(variable)
+    if shape is None and not conditions:
+        raise MechanismError(
+            f"{type(module).__name__} cannot be wrapped: it reads neither a latent nor conditions, "
+            "so that every row would be the same. Give latent= or conditions=, or set the variable "
+            "with do=."
+        )
     example = call.example(forms, _ROWS, seed=0)
     made = call(example)
     checked = _checked_output(module, variable, made, output, latent=shape is not None)
