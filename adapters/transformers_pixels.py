@@ -214,15 +214,20 @@ def _sizes(found: Named, own: Size | None) -> tuple[Size | None, int | None]:
     size = found.get("size")
     if not _does(found, "do_resize") or size is None:
         return own, None
-    edge, share = _edge(size), found.get("crop_pct")
+    edge = _edge(size)
     if edge is None:
         return _pair(size) or own, None
+    return _cut(found, edge) or (_pair(size) or own or (edge, edge), None)
+
+
+def _cut(found: Named, edge: int) -> tuple[Size, int] | None:
+    """What is cut out of an image, and its shorter side before; None where nothing is cut."""
+    share, crop = found.get("crop_pct"), _pair(found.get("crop_size"))
     if share and edge < _CROPPED_BELOW:
         return (edge, edge), int(edge / float(share))
-    crop = _pair(found.get("crop_size"))
     if found.get("do_center_crop") and crop is not None:
         return crop, edge
-    return _pair(size) or own or (edge, edge), None
+    return None
 
 
 def _does(found: Named, step: str) -> bool:

@@ -243,13 +243,22 @@ def _check_estimator(estimator: object, variable: Variable, latent: object, outp
             f"{name} cannot be wrapped with latent= or output=: these are for networks. Leave them "
             "out."
         )
+    _check_predicted(name, gives_probabilities(estimator), variable)
+
+
+def _check_predicted(name: str, classifies: bool, variable: Variable) -> None:
+    """Refuse a variable that an estimator cannot predict.
+
+    Raises:
+        MechanismError: With the way out.
+    """
     predicts = variable.is_discrete or (variable.is_number and not variable.is_countable)
     if not predicts and variable.kind != "vector":
         raise MechanismError(
             f"{name} cannot be the mechanism of {variable.describe()}: a tabular predictor gives "
             "classes, numbers or vectors."
         )
-    if gives_probabilities(estimator) and not variable.is_discrete:
+    if classifies and not variable.is_discrete:
         raise MechanismError(
             f"{name} cannot be the mechanism of {variable.describe()}: it is a classifier. Declare "
             "cp.Discrete([…]) of its classes_."
