@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,16 +11,15 @@ from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.mechanisms.trainable.conditioned import ConditionedImage
 from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
-    parents_from_config,
-    parents_to_config,
 )
 from causalplug.mechanisms.trainable.image_layers import NETWORKS
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json, Named
-from causalplug.variables import Image, Variable, variable_from_dict
+from causalplug.variables import Image, Variable
 
 __all__ = ["InvertibleImage", "ResidualVAE"]
 
@@ -52,7 +51,7 @@ def _cut(values: Tensor) -> Tensor:
 
 
 @register_mechanism("residual-vae")
-class ResidualVAE(Mechanism):
+class ResidualVAE(ConditionedImage):
     """An image as a decoded mean plus a scaled residual; both noises are recovered from it.
 
     ``V = mean(pa, latent) + scale(pa, latent) * residual``, where the parts are those of a
@@ -129,19 +128,6 @@ class ResidualVAE(Mechanism):
         normal = torch.special.ndtri(draws.clamp(1e-6, 1 - 1e-6))
         self.register_buffer("points", normal, persistent=False)
 
-    @classmethod
-    def default_for(
-        cls,
-        variable: Variable,
-        parents: Mapping[str, ParentSpec],
-        confounder_size: int,
-        hidden: Sequence[int],
-    ) -> ResidualVAE:
-        return cls(variable, parents, confounder_size=confounder_size)  # type: ignore[arg-type]
-
-    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
-        self.conditions.standardise(rows)
-
     # -- the two directions
 
     def forward(
@@ -155,7 +141,7 @@ class ResidualVAE(Mechanism):
         mean, scale = self._pixels(noise["latent"], condition)
         if self.residual:
             mean = mean + scale * noise["residual"]
-        return self._ranged(_cut(mean))
+        return self.ranged(_cut(mean))
 
     def abduct(
         self,
@@ -166,7 +152,7 @@ class ResidualVAE(Mechanism):
         prior: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """The centre of the latent's posterior, and the residual that gives ``value`` with it."""
-        unit = self._unit(value)
+        unit = self.unit(value)
         condition = self._condition(parents, confounder, len(value))
         latent = self._posterior(unit, condition)[0]
         if not self.residual:
@@ -181,7 +167,7 @@ class ResidualVAE(Mechanism):
         condition = self.conditions(parents, confounder)
         lead = condition.shape[:-2]
         condition = condition.expand(*lead, len(value), -1).flatten(0, -2)
-        unit = self._unit(value).expand(*lead, *value.shape).flatten(0, -value.ndim)
+        unit = self.unit(value).expand(*lead, *value.shape).flatten(0, -value.ndim)
         centre, log_scale = self._posterior(unit, condition)
         points = self._points(centre)
         latent = centre + log_scale.exp() * points
@@ -239,34 +225,15 @@ class ResidualVAE(Mechanism):
     def _kind(self) -> torch.dtype:
         return next(self.decoder.parameters()).dtype
 
-    def _unit(self, value: Tensor) -> Tensor:
-        return (value - self.variable.low) / (self.variable.high - self.variable.low)
-
-    def _ranged(self, unit: Tensor) -> Tensor:
-        return self.variable.low + (self.variable.high - self.variable.low) * unit
-
     # -- saving
 
-    @property
-    def confounder_numbers(self) -> int:
-        return self.conditions.confounder_size
-
-    def config(self) -> Json:
+    def settings(self) -> Json:
         return {
-            "variable": self.variable.to_dict(),
-            "parents": parents_to_config(self.conditions.parents),
-            "confounder_size": self.conditions.confounder_size,
             "latent_size": self.latent_size,
             "width": self.width,
             "residual": self.residual,
             "network": self.network,
         }
-
-    @classmethod
-    def from_config(cls, config: Named) -> ResidualVAE:
-        fields = dict(config)
-        variable = variable_from_dict(fields.pop("variable"))
-        return cls(variable, parents_from_config(fields.pop("parents")), **fields)  # type: ignore[arg-type]
 
 
 class InvertibleImage(Mechanism):
@@ -300,8 +267,12 @@ class InvertibleImage(Mechanism):
         network: str = "convolution",
     ):
         super().__init__()
-        self.latent_size, self.width = latent_size, width
-        self.residual, self.network = residual, network
+        self.settings: Json = {
+            "latent_size": latent_size,
+            "width": width,
+            "residual": residual,
+            "network": network,
+        }
 
     def completed(self, variable: Variable, parents: Named, confounder_size: int) -> ResidualVAE:
         """The mechanism of one image of a graph.
@@ -313,12 +284,4 @@ class InvertibleImage(Mechanism):
             raise MechanismError(
                 f"An InvertibleImage cannot be the mechanism of {variable}: it makes images."
             )
-        return ResidualVAE(
-            variable,
-            parents,
-            confounder_size=confounder_size,
-            latent_size=self.latent_size,
-            width=self.width,
-            residual=self.residual,
-            network=self.network,
-        )
+        return ResidualVAE(variable, parents, confounder_size=confounder_size, **self.settings)
