@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
 )
-from causalplug.mechanisms.trainable.image_layers import NETWORKS
+from causalplug.mechanisms.trainable.image_layers import NETWORKS, Waves
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json, Named
 from causalplug.variables import Image, Variable
@@ -27,6 +28,8 @@ _CONDITION = 64
 _POINTS, _DRAWS = 4096, 8
 _LEAST, _MOST = 0.03, 0.5  # scales of a pixel, as shares of the variable's range
 _SHUT, _OPEN = 0.02, 4.0  # a gate's least value, and where it begins, before the sigmoid
+_DARK, _BRIGHT = 0.05, 3.0  # a channel's least ceiling, and where it begins, before the sigmoid
+_ABOVE = 0.1  # how much of what is above the ceiling is shown
 _SHARP = 0.07  # the scale by which a mean learns, whatever the pixel's own
 
 
@@ -50,6 +53,30 @@ def _cut(values: Tensor) -> Tensor:
     return _Cut.apply(values)
 
 
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """What is decoded of an image in [0, 1].
+
+    Attributes:
+        mean, scale: Of every pixel.
+        ceiling: Of every channel, above the means.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    ceiling: Tensor
+
+
+def _lowered(values: Tensor, ceiling: Tensor) -> Tensor:
+    """Values of which little is left above the ceiling."""
+    return torch.minimum(values, ceiling + _ABOVE * (values - ceiling))
+
+
+def _raised(values: Tensor, ceiling: Tensor) -> Tensor:
+    """What :func:`_lowered` makes ``values`` of."""
+    return torch.maximum(values, ceiling + (values - ceiling) / _ABOVE)
+
+
 @register_mechanism("residual-vae")
 class ResidualVAE(ConditionedImage):
     """An image as a decoded mean plus a scaled residual; both noises are recovered from it.
@@ -60,7 +87,10 @@ class ResidualVAE(ConditionedImage):
     back exactly. Under other parents the latent says what kind of image it is, and the residual
     carries over what the latent does not hold, as far as the new scale lets it. A scale is that of
     a pixel times a gate of the whole image, so that latent and parents which do not go together can
-    shut out the residual.
+    shut out the residual. A ceiling of each channel, by latent and parents too, bounds the means,
+    and of what goes beyond it a tenth is shown: an image that is to be dark has no bright spots in
+    it. The residual is correlated: its cosine waves are independent, each with a standard deviation
+    that is learned, so that fresh images have no more grain than real ones leave.
 
     :meth:`log_prob` is a lower bound of the log density, importance weighted (Burda et al. 2016)
     in evaluation. In training its gradient is that of the bound for the scales alone; means and
@@ -121,9 +151,12 @@ class ResidualVAE(ConditionedImage):
         encoder, decoder = NETWORKS[network]
         self.encoder = encoder(shape, _CONDITION, latent_size, width=width)
         self.decoder = decoder(shape, _CONDITION, latent_size, width=width)
-        self.gate = nn.Sequential(
-            nn.Linear(latent_size + _CONDITION, _CONDITION), nn.SiLU(), nn.Linear(_CONDITION, 1)
+        self.tone = nn.Sequential(
+            nn.Linear(latent_size + _CONDITION, _CONDITION),
+            nn.SiLU(),
+            nn.Linear(_CONDITION, 1 + variable.channels),
         )
+        self.waves = Waves(shape)
         draws = torch.quasirandom.SobolEngine(latent_size, scramble=True, seed=0).draw(_POINTS)
         normal = torch.special.ndtri(draws.clamp(1e-6, 1 - 1e-6))
         self.register_buffer("points", normal, persistent=False)
@@ -138,10 +171,11 @@ class ResidualVAE(ConditionedImage):
     ) -> Tensor:
         """Images ``(n, channels, height, width)`` in the variable's range."""
         condition = self._condition(parents, confounder, len(noise["latent"]))
-        mean, scale = self._pixels(noise["latent"], condition)
-        if self.residual:
-            mean = mean + scale * noise["residual"]
-        return self.ranged(_cut(mean))
+        pixels = self._pixels(noise["latent"], condition)
+        if not self.residual:
+            return self.ranged(pixels.mean)
+        found = pixels.mean + pixels.scale * self.waves(noise["residual"])
+        return self.ranged(_cut(_lowered(found, pixels.ceiling)))
 
     def abduct(
         self,
@@ -157,8 +191,8 @@ class ResidualVAE(ConditionedImage):
         latent = self._posterior(unit, condition)[0]
         if not self.residual:
             return {"latent": latent}
-        mean, scale = self._pixels(latent, condition)
-        return {"latent": latent, "residual": (unit - mean) / scale}
+        pixels = self._pixels(latent, condition)
+        return {"latent": latent, "residual": self.waves.of(self._left(unit, pixels))}
 
     def log_prob(
         self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
@@ -172,9 +206,9 @@ class ResidualVAE(ConditionedImage):
         points = self._points(centre)
         latent = centre + log_scale.exp() * points
         several = condition.expand(len(points), *condition.shape)
-        mean, scale = self._pixels(latent.flatten(0, 1), several.flatten(0, 1))
+        pixels = self._pixels(latent.flatten(0, 1), several.flatten(0, 1))
         images = unit.expand(len(points), *unit.shape).flatten(0, 1)
-        density = self._density(images, mean, scale).flatten(1).sum(1)
+        density = self._density(images, pixels)
         gap = 0.5 * (points.square() - latent.square()) + log_scale
         bound = density.view(len(points), -1) + gap.sum(-1)
         return (torch.logsumexp(bound, 0) - math.log(len(points))).view(*lead, len(value))
@@ -193,24 +227,35 @@ class ResidualVAE(ConditionedImage):
         default = torch.get_default_dtype()
         return centre.to(default), log_scale.to(default)
 
-    def _pixels(self, latent: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and scale of every pixel of an image in [0, 1], in the default precision."""
+    def _pixels(self, latent: Tensor, condition: Tensor) -> _Pixels:
+        """What latent and condition say of an image in [0, 1], in the default precision."""
         kind = self._kind
         latent, condition = latent.to(kind), condition.to(kind)
         mean, scale = self.decoder(latent, condition)
         default = torch.get_default_dtype()
         spread = _LEAST + (_MOST - _LEAST) * torch.sigmoid(scale.to(default) - 2)
-        opened = self.gate(torch.cat([latent, condition], -1)).to(default) + _OPEN
-        gate = _SHUT + (1 - _SHUT) * torch.sigmoid(opened)
-        return torch.sigmoid(mean.to(default) - 2), gate[..., None, None] * spread
+        tone = self.tone(torch.cat([latent, condition], -1)).to(default)[..., None, None]
+        gate = _SHUT + (1 - _SHUT) * torch.sigmoid(tone[..., :1, :, :] + _OPEN)
+        ceiling = _DARK + (1 - _DARK) * torch.sigmoid(tone[..., 1:, :, :] + _BRIGHT)
+        return _Pixels(ceiling * torch.sigmoid(mean.to(default) - 2), gate * spread, ceiling)
 
-    def _density(self, images: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-        """Log density of every pixel; in training with the gradient of sharp means."""
+    def _left(self, images: Tensor, pixels: _Pixels) -> Tensor:
+        """What the mean leaves of images, in scales."""
+        return (_raised(images, pixels.ceiling) - pixels.mean) / pixels.scale
+
+    def _density(self, images: Tensor, pixels: _Pixels) -> Tensor:
+        """Log density ``(n,)`` of images; in training with the gradient of sharp means."""
         if not self.training:
-            return torch.distributions.Normal(mean, scale).log_prob(images)
-        log = torch.distributions.Normal(mean.detach(), scale).log_prob(images)
-        pull = -0.5 * ((images - mean) / _SHARP).square()
-        return log + (pull - pull.detach())
+            return self._log(images, pixels)
+        pull = -0.5 * ((images - pixels.mean) / _SHARP).square().flatten(1).sum(1)
+        still = replace(pixels, mean=pixels.mean.detach())
+        return self._log(images, still) + (pull - pull.detach())
+
+    def _log(self, images: Tensor, pixels: _Pixels) -> Tensor:
+        waves = self.waves.of(self._left(images, pixels))
+        steep = (images > pixels.ceiling) * -math.log(_ABOVE)
+        each = torch.distributions.Normal(0.0, 1.0).log_prob(waves) - pixels.scale.log() + steep
+        return each.flatten(1).sum(1) - self.waves.log_size()
 
     def _points(self, centre: Tensor) -> Tensor:
         """Standard normal draws ``(k, n or 1, latent)``: a fixed few in evaluation, and one in
