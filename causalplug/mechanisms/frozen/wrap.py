@@ -28,7 +28,7 @@ from causalplug.mechanisms.frozen.tabular import (
 from causalplug.mechanisms.frozen.trial import try_mechanism
 from causalplug.mechanisms.frozen.usable import ready_network
 from causalplug.mechanisms.frozen.wrapped import WrappedModule
-from causalplug.selection import values_at
+from causalplug.selection import names_of, values_at
 from causalplug.variables import Discrete, Variable
 
 __all__ = ["wrap"]
@@ -274,6 +274,12 @@ def _wrapped_network(
     shape = _latent_shape(latent)
     call = NetworkCall(module, tuple(conditions), shape)
     forms = call.forms()
+    if shape is None and not conditions:
+        raise MechanismError(
+            f"{type(module).__name__} cannot be wrapped: it reads neither a latent nor conditions, "
+            "so that every row would be the same. Give latent= or conditions=, or set the variable "
+            "with do=."
+        )
     example = call.example(forms)
     made = call(example)
     checked = checked_output(module, variable, made, output, latent=shape is not None)
