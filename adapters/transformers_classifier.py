@@ -56,7 +56,7 @@ class TransformersClassifier(TransformersMechanism):
     word = "classifier"
 
     def __init__(self, opened: OpenedModel, variable: Variable, reads: Variable | None = None):
-        if not isinstance(variable, Discrete):
+        if not variable.is_discrete:
             raise MechanismError(
                 f"A classifier cannot give {variable.describe()}. Declare cp.Discrete([…])."
             )
@@ -101,7 +101,7 @@ def _check_problem(opened: OpenedModel, names: list[str]) -> None:
         )
 
 
-def _check_classes(variable: Discrete, names: list[str]) -> None:
+def _check_classes(variable: Variable, names: list[str]) -> None:
     """Refuse a variable whose categories are not the model's classes.
 
     Raises:
