@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from causalplug.files.precision import Exact
 from causalplug.mechanisms.base import Mechanism, register_mechanism
 from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
@@ -51,7 +52,7 @@ def spline_value(numbers: Tensor, normal: Tensor, bins: int, *, inverse: bool = 
 
 
 @register_mechanism("continuous-spline")
-class ContinuousSpline(Mechanism):
+class ContinuousSpline(Exact, Mechanism):
     """A monotone map of one standard normal, given the parents and the confounder noise.
 
     A rational-quadratic spline (Durkan et al. 2019) followed by a shift and a scale, all three
@@ -66,6 +67,7 @@ class ContinuousSpline(Mechanism):
         bins: Pieces of the spline.
     """
 
+    exact = ("loc", "scale")
     loc: Tensor
     scale: Tensor
     explicit = True

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from causalplug.files.precision import Exact
 from causalplug.mechanisms.base import Mechanism, register_mechanism
 from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
@@ -25,7 +26,7 @@ __all__ = ["MixedSpline"]
 
 
 @register_mechanism("continuous-mixed")
-class MixedSpline(Mechanism):
+class MixedSpline(Exact, Mechanism):
     """A mixture of point masses and a density, given the parents and the confounder noise.
 
     Which of the atoms the value is, or that it is none of them, is chosen by the Gumbel-max rule.
@@ -46,6 +47,7 @@ class MixedSpline(Mechanism):
 
     explicit = True
     abduction = "exact"
+    exact = ("atoms",)
     atoms: Tensor
 
     def __init__(
