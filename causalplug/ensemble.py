@@ -122,7 +122,7 @@ class Ensemble:
         Raises:
             MechanismError: Fewer than two seeds; before anything is trained.
         """
-        from causalplug.training.trainer import fit
+        from causalplug.training.fit import fit
 
         chosen = list(seeds)
         members = cls(list(map(build, chosen)), level=level)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from causalplug.planning.gradients import sentence
 from causalplug.planning.module import Action
-from causalplug.planning.objectives import OBJECTIVES
+from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.pulling import PullVerdict
 from causalplug.selection import values_at
 from causalplug.wording import aligned, listed
@@ -20,6 +20,13 @@ __all__ = ["plan_dot", "plan_html", "plan_markdown", "plan_text"]
 
 _HEAD = ("", "action", "module", "trained through", "matches", "objective")
 _MOST = 6
+_WHEN = {
+    ObjectiveName.COUNTERFACTUAL: "an image",
+    ObjectiveName.LIKELIHOOD: "numbers and categories",
+    ObjectiveName.WARM: "a module that is trained through an image or a text",
+    ObjectiveName.ADVERSARIAL: "a module with an image or a text of its own",
+}
+"""What each objective is chosen for, in words."""
 
 
 def plan_text(plan: PlanLike) -> str:
@@ -99,7 +106,7 @@ def _rows(plan: PlanLike) -> Iterator[tuple[Module, tuple[str, ...]]]:
             listed(module.variables, most=_MOST),
             _through(module),
             matched[0],
-            module.objective or "",
+            _objective(module),
         )
         yield module, first
         for target in matched[1:]:
@@ -128,11 +135,31 @@ def _notes(plan: PlanLike) -> list[str]:
         if pull.verdict != PullVerdict.PULL:
             what = "+".join(pull.variables)
             notes.append(f"{what} from {pull.generator}: {pull.verdict}: {pull.why}.")
+    notes += _open(plan)
     notes += [sentence(m.name, m.gradients) for m in plan.modules if m.gradients]
     return [
         *notes,
         *(f"The generator of {name} is {verdict}." for name, verdict in plan.fits.items()),
         *(f"{candidate}." for candidate in plan.candidates),
+    ]
+
+
+def _objective(module: Module) -> str:
+    """The objective, or the objectives that the kinds may lead to."""
+    if module.objectives:
+        return f"{', '.join(module.objectives[:-1])} or {module.objectives[-1]}"
+    return module.objective or ""
+
+
+def _open(plan: PlanLike) -> list[str]:
+    """What objectives depend on, where kinds that the plan does not know leave several."""
+    found = {name for module in plan.modules for name in module.objectives}
+    if not found:
+        return []
+    clauses = [f"{name} for {what}" for name, what in _WHEN.items() if name in found]
+    return [
+        f"The kinds of variables decide between these objectives: {', '.join(clauses)}. Name the "
+        "kinds (kinds=, or --kind) to see which it is."
     ]
 
 

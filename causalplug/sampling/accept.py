@@ -22,9 +22,10 @@ from causalplug.errors import SamplingError
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import ROUND, Intervention, PerRow
+from causalplug.sampling.limits import CHECK, Limits
 from causalplug.sampling.memory import Batches
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
-from causalplug.sampling.posterior import CHECK, Limits, Posterior
+from causalplug.sampling.posterior import Posterior
 from causalplug.sampling.worlds import Rows, World
 from causalplug.selection import any_of_kind, firsts
 
@@ -415,7 +416,7 @@ def _rarest(
     with evaluating(dcm):
         rarest = min(found, key=lambda posterior: posterior.log_probability)
         often = rarest.log_probability >= math.log(_OFTEN)
-    heed(rarest.batches)
+    heed(rarest.draws.batches)
     return None if often else rarest
 
 

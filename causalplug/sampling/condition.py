@@ -177,8 +177,8 @@ class Given:
                     raise MechanismError(
                         f"The value of {name!r} cannot be conditioned on: that says something "
                         f"about {listed(open_ends)}, and {type(mechanism).__name__} has no density "
-                        "to weigh it by. Give the values of its parents as well, or leave "
-                        f"{name!r} out."
+                        "to weigh it by. Give the values of its parents as well, leave "
+                        f"{name!r} out, or use a mechanism that has one{_such(dcm, name)}."
                     )
                 self.weighted.append(name)
             if name in changed:
@@ -209,14 +209,12 @@ class Given:
     def _must_recover(self, dcm: Model, name: str) -> None:
         mechanism = dcm.mechanism(name)
         if mechanism.abduction is None:
-            such = ""
-            if dcm.variables[name].is_image:
-                such = ", such as a trained cp.InvertibleImage()"
             raise MechanismError(
                 f"The noise of {name!r} cannot be recovered from its value: "
                 f"{type(mechanism).__name__} declares no abduction, and the value of {name!r} is "
                 f"needed under another intervention. Leave {name!r} out of the evidence (it is "
-                f"then drawn given the rest), or use a mechanism that declares one{such}."
+                f"then drawn given the rest), or use a mechanism that declares one"
+                f"{_such(dcm, name)}."
             )
         self.recovered.append(name)
 
@@ -568,3 +566,10 @@ def _interval(name: str, value: Value) -> tuple[float, float]:
     return (float("-inf") if low is None else float(low)), (
         float("inf") if high is None else float(high)
     )
+
+
+def _such(dcm: Model, name: str) -> str:
+    """An example of a mechanism that has a density and recovers its noise, for an image."""
+    if dcm.variables[name].is_image:
+        return ", such as a trained cp.InvertibleImage()"
+    return ""

@@ -26,11 +26,11 @@ from causalplug.sampling.banked import ClusteredMoments, ImageBank, bankable, im
 from causalplug.sampling.compare import plug_in
 from causalplug.sampling.condition import Given, seen_numbers
 from causalplug.sampling.guard import clear
+from causalplug.sampling.limits import CHECK
 from causalplug.sampling.memory import Batches, check_cells
 from causalplug.sampling.met import Met
 from causalplug.sampling.moments import Contribution, Moments
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
-from causalplug.sampling.posterior import CHECK
 from causalplug.sampling.request import check_count
 from causalplug.sampling.terms import (
     Axis,

@@ -21,7 +21,7 @@ from causalplug.errors import ConvergenceWarning, GraphWarning, QueryError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.query import Query, as_query
 from causalplug.selection import firsts
-from causalplug.training.trainer import fit
+from causalplug.training.fit import fit
 from causalplug.values import Named
 from causalplug.variables import Continuous
 from causalplug.wording import listed

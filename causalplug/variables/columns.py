@@ -151,6 +151,11 @@ def distinct(array: np.ndarray, name: str) -> tuple[list[object], np.ndarray]:
     Raises:
         DataError: Values that cannot be compared, such as lists.
     """
+    if array.dtype.kind in "mM":
+        raise DataError(
+            f"{name!r} holds dates or durations, which are no categories. Give texts "
+            "(column.astype(str)), or numbers such as its year."
+        )
     if array.dtype.kind != "O":
         uniques, inverse = np.unique(array, return_inverse=True)
         return uniques.tolist(), inverse

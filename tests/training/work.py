@@ -38,7 +38,7 @@ def load():
         "mechanisms.trainable.continuous",
         "encoders.fit",
         "mechanisms.trainable.image",
-        "training.trainer",
+        "training.fit",
     ):
         importlib.import_module(f"causalplug.{name}")
     importlib.import_module("torch").set_num_threads(1)

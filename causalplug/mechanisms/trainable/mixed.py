@@ -8,25 +8,23 @@ import torch
 from torch import Tensor
 
 from causalplug.files.precision import Exact
-from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.mechanisms.base import register_mechanism
+from causalplug.mechanisms.trainable.conditioned import Conditioned
 from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
-    parents_from_config,
-    parents_to_config,
 )
 from causalplug.mechanisms.trainable.continuous import spline_log_prob, spline_value
 from causalplug.mechanisms.trainable.marginal import Marginal
 from causalplug.noise import NoiseSpec
-from causalplug.selection import pick
-from causalplug.values import Json, Named
-from causalplug.variables import Continuous, variable_from_dict
+from causalplug.values import Json
+from causalplug.variables import Continuous
 
 __all__ = ["MixedSpline"]
 
 
 @register_mechanism("continuous-mixed")
-class MixedSpline(Exact, Mechanism):
+class MixedSpline(Exact, Conditioned):
     """A mixture of point masses and a density, given the parents and the confounder noise.
 
     Which of the atoms the value is, or that it is none of them, is chosen by the Gumbel-max rule.
@@ -73,9 +71,6 @@ class MixedSpline(Exact, Mechanism):
         outputs = 3 * bins + 1 + self.choices
         self.network = Conditioner(parents, confounder_size, outputs, hidden=hidden)
         self.marginal = Marginal(knots)
-
-    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
-        self.network.standardise(rows)
 
     def standardise(self, values: Tensor) -> None:
         """Set the units of values that are no atoms from rows of data."""
@@ -162,26 +157,16 @@ class MixedSpline(Exact, Mechanism):
         return {"normal": normal, "gumbel": gumbel_given(scores, which, gumbel)}
 
     @property
-    def confounder_numbers(self) -> int:
-        return self.network.confounder_size
+    def conditioner(self) -> Conditioner:
+        return self.network
 
-    def config(self) -> Json:
+    def settings(self) -> Json:
         return {
-            "variable": self.variable.to_dict(),
-            "parents": parents_to_config(self.network.parents),
             "atoms": self.atoms.tolist(),
             "knots": self.knots,
-            "confounder_size": self.network.confounder_size,
             "hidden": list(self.hidden),
             "bins": self.bins,
         }
-
-    @classmethod
-    def from_config(cls, config: Named) -> MixedSpline:
-        variable = variable_from_dict(config["variable"])
-        names = ("atoms", "knots", "confounder_size", "hidden", "bins")
-        options = pick(config, names)
-        return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]
 
 
 def gumbel_given(scores: Tensor, chosen: Tensor, gumbel: Tensor) -> Tensor:

@@ -10,17 +10,14 @@ import zuko
 from torch import Tensor
 
 from causalplug.files.precision import Exact
-from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.mechanisms.base import register_mechanism
+from causalplug.mechanisms.trainable.conditioned import Conditioned
 from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
-    parents_from_config,
-    parents_to_config,
 )
 from causalplug.noise import NoiseSpec
-from causalplug.selection import pick
-from causalplug.values import Json, Named
-from causalplug.variables import variable_from_dict
+from causalplug.values import Json
 from causalplug.variables.vector import Vector
 
 __all__ = ["VectorFlow"]
@@ -29,7 +26,7 @@ _CONTEXT = 32
 
 
 @register_mechanism("vector-flow")
-class VectorFlow(Exact, Mechanism):
+class VectorFlow(Exact, Conditioned):
     """A neural spline flow (Durkan et al. 2019): a standard normal vector, mapped one to one.
 
     A network turns parents and confounder noise into a context of 32 numbers, and a masked
@@ -72,11 +69,11 @@ class VectorFlow(Exact, Mechanism):
         self.register_buffer("scale", torch.ones(variable.size))
 
     @property
-    def confounder_numbers(self) -> int:
-        return self.network.confounder_size
+    def conditioner(self) -> Conditioner:
+        return self.network
 
-    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
-        self.network.standardise(rows)
+    def settings(self) -> Json:
+        return {"hidden": list(self.hidden), "transforms": self.transforms}
 
     def standardise(self, values: Tensor) -> None:
         """Set location and scale of every number from rows ``(n, size)`` of data."""
@@ -131,18 +128,3 @@ class VectorFlow(Exact, Mechanism):
         """The standard normal vector that gives ``value``."""
         transform = self._transform(value, parents, confounder)
         return {"normal": transform(self._standardised(value))}
-
-    def config(self) -> Json:
-        return {
-            "variable": self.variable.to_dict(),
-            "parents": parents_to_config(self.network.parents),
-            "confounder_size": self.network.confounder_size,
-            "hidden": list(self.hidden),
-            "transforms": self.transforms,
-        }
-
-    @classmethod
-    def from_config(cls, config: Named) -> VectorFlow:
-        variable = variable_from_dict(config["variable"])
-        options = pick(config, ("confounder_size", "hidden", "transforms"))
-        return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]
