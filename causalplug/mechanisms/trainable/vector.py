@@ -16,6 +16,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
 )
+from causalplug.networks import common_shape
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json
 from causalplug.variables.vector import Vector
@@ -84,7 +85,7 @@ class VectorFlow(Exact, Conditioned):
         self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
     ) -> Any:
         context = self.network(parents, confounder)
-        shape = torch.broadcast_shapes(context.shape[:-1], rows.shape[:-1])
+        shape = common_shape(context.shape[:-1], rows.shape[:-1])
         return self.flow(context.expand(*shape, -1).to(self._kind)).transform
 
     @property
@@ -111,7 +112,7 @@ class VectorFlow(Exact, Conditioned):
     ) -> Tensor:
         """Log density ``(n,)`` of vectors, or ``(s, n)``."""
         context = self.network(parents, confounder)
-        shape = torch.broadcast_shapes(context.shape[:-1], value.shape[:-1])
+        shape = common_shape(context.shape[:-1], value.shape[:-1])
         transform = self.flow(context.expand(*shape, -1).to(self._kind)).transform
         normal, log_slope = transform.call_and_ladj(self._standardised(value).expand(*shape, -1))
         density = torch.distributions.Normal(0.0, 1.0).log_prob(normal).sum(-1)
