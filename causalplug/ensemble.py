@@ -427,9 +427,9 @@ class Ensemble:
 
 def _student(level: float, freedom: int) -> float:
     """Two-sided quantile of Student's t."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf((1 + level) / 2, freedom))
+    return float(stdtrit(freedom, (1 + level) / 2))
 
 
 def _column(answers: Sequence[Estimate], name: str) -> np.ndarray:

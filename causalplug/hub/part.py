@@ -91,7 +91,7 @@ class Part(Shareable, nn.Module):
         return part_files(self, options.get("code"))
 
     def card_facts(self, *, title: str, options: Named) -> Json:
-        return part_facts(self, title=title, **options)
+        return part_facts(self, title=title, more=options)
 
     # -- hooks of saving and loading
 

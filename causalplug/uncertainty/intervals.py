@@ -218,6 +218,6 @@ def _quantile(level: float, freedom: int | None) -> float:
     """Two-sided quantile of the normal, or of Student's t."""
     if freedom is None:
         return NormalDist().inv_cdf((1 + level) / 2)
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf((1 + level) / 2, freedom))
+    return float(stdtrit(freedom, (1 + level) / 2))

@@ -81,6 +81,7 @@ class Image(Variable):
         array = as_array(values, name)
         if array.dtype.kind == "O":
             array = np.stack([np.asarray(self._from_objects(item, name)) for item in array])
+            refuse_missing(array, name)
         if array.shape == self.event_shape:
             array = array[None]
         if array.ndim != 4 or array.shape[1:] != self.event_shape:

@@ -16,7 +16,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     ParentSpec,
 )
 from causalplug.mechanisms.trainable.spline import RationalQuadraticSpline
-from causalplug.networks import location_and_scale
+from causalplug.networks import common_shape, location_and_scale
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json
 from causalplug.variables import Continuous
@@ -112,7 +112,7 @@ class ContinuousSpline(Conditioned):
         self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
     ) -> Tensor:
         numbers = self.network(parents, confounder)
-        return numbers.expand(*torch.broadcast_shapes(numbers.shape[:-1], rows.shape), -1)
+        return numbers.expand(*common_shape(numbers.shape[:-1], rows.shape), -1)
 
     def forward(
         self,

@@ -15,6 +15,7 @@ from causalplug.mechanisms.trainable.conditioner import (
 )
 from causalplug.mechanisms.trainable.continuous import spline_log_prob, spline_value
 from causalplug.mechanisms.trainable.marginal import Marginal
+from causalplug.networks import common_shape
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json
 from causalplug.variables import Continuous
@@ -94,7 +95,7 @@ class MixedSpline(Conditioned):
     ) -> tuple[Tensor, Tensor]:
         """Scores ``(*, atoms + 1)`` of the choices, and numbers of the spline."""
         numbers = self.network(parents, confounder)
-        numbers = numbers.expand(*torch.broadcast_shapes(numbers.shape[:-1], rows.shape), -1)
+        numbers = numbers.expand(*common_shape(numbers.shape[:-1], rows.shape), -1)
         return numbers[..., : self.choices], numbers[..., self.choices :]
 
     def forward(

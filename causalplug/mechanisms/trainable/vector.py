@@ -15,6 +15,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
 )
+from causalplug.networks import common_shape
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json
 from causalplug.variables.vector import Vector
@@ -82,7 +83,7 @@ class VectorFlow(Conditioned):
         self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
     ) -> Any:
         context = self.network(parents, confounder)
-        shape = torch.broadcast_shapes(context.shape[:-1], rows.shape[:-1])
+        shape = common_shape(context.shape[:-1], rows.shape[:-1])
         return self.flow(context.expand(*shape, -1)).transform
 
     def forward(
@@ -100,7 +101,7 @@ class VectorFlow(Conditioned):
     ) -> Tensor:
         """Log density ``(n,)`` of vectors, or ``(s, n)``."""
         context = self.network(parents, confounder)
-        shape = torch.broadcast_shapes(context.shape[:-1], value.shape[:-1])
+        shape = common_shape(context.shape[:-1], value.shape[:-1])
         rows = ((value - self.loc) / self.scale).expand(*shape, -1)
         transform = self.flow(context.expand(*shape, -1)).transform
         normal, log_slope = transform.call_and_ladj(rows)
