@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from causalplug.files.precision import Exact
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.trainable.conditioned import Conditioned
 from causalplug.mechanisms.trainable.conditioner import (
@@ -16,7 +17,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     ParentSpec,
 )
 from causalplug.mechanisms.trainable.spline import RationalQuadraticSpline
-from causalplug.networks import location_and_scale
+from causalplug.networks import common_shape, location_and_scale
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json
 from causalplug.variables import Continuous
@@ -49,7 +50,7 @@ def spline_value(numbers: Tensor, normal: Tensor, bins: int, *, inverse: bool = 
 
 
 @register_mechanism("continuous-spline")
-class ContinuousSpline(Conditioned):
+class ContinuousSpline(Exact, Conditioned):
     """A monotone map of one standard normal, given the parents and the confounder noise.
 
     A rational-quadratic spline (Durkan et al. 2019) followed by a shift and a scale, all three
@@ -64,6 +65,7 @@ class ContinuousSpline(Conditioned):
         bins: Pieces of the spline.
     """
 
+    exact = ("loc", "scale")
     loc: Tensor
     scale: Tensor
     explicit = True
@@ -112,7 +114,7 @@ class ContinuousSpline(Conditioned):
         self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
     ) -> Tensor:
         numbers = self.network(parents, confounder)
-        return numbers.expand(*torch.broadcast_shapes(numbers.shape[:-1], rows.shape), -1)
+        return numbers.expand(*common_shape(numbers.shape[:-1], rows.shape), -1)
 
     def forward(
         self,

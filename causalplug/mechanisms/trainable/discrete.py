@@ -15,6 +15,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
 )
+from causalplug.networks import common_shape
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json
 from causalplug.variables import Discrete
@@ -107,7 +108,7 @@ class DiscreteMLP(Conditioned):
     ) -> Tensor:
         """Log probability ``(n,)`` of codes, or ``(s, n)``."""
         log_probs = torch.log_softmax(self.logits(parents, confounder), -1)
-        shape = torch.broadcast_shapes(log_probs.shape[:-1], value.shape)
+        shape = common_shape(log_probs.shape[:-1], value.shape)
         return (
             log_probs.expand(*shape, -1).gather(-1, value.expand(shape).unsqueeze(-1)).squeeze(-1)
         )

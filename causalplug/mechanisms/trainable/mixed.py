@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from causalplug.files.precision import Exact
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.trainable.conditioned import Conditioned
 from causalplug.mechanisms.trainable.conditioner import (
@@ -15,6 +16,7 @@ from causalplug.mechanisms.trainable.conditioner import (
 )
 from causalplug.mechanisms.trainable.continuous import spline_log_prob, spline_value
 from causalplug.mechanisms.trainable.marginal import Marginal
+from causalplug.networks import common_shape
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json
 from causalplug.variables import Continuous
@@ -23,7 +25,7 @@ __all__ = ["MixedSpline"]
 
 
 @register_mechanism("continuous-mixed")
-class MixedSpline(Conditioned):
+class MixedSpline(Exact, Conditioned):
     """A mixture of point masses and a density, given the parents and the confounder noise.
 
     Which of the atoms the value is, or that it is none of them, is chosen by the Gumbel-max rule.
@@ -44,6 +46,7 @@ class MixedSpline(Conditioned):
 
     explicit = True
     abduction = "exact"
+    exact = ("atoms",)
     atoms: Tensor
 
     def __init__(
@@ -94,7 +97,7 @@ class MixedSpline(Conditioned):
     ) -> tuple[Tensor, Tensor]:
         """Scores ``(*, atoms + 1)`` of the choices, and numbers of the spline."""
         numbers = self.network(parents, confounder)
-        numbers = numbers.expand(*torch.broadcast_shapes(numbers.shape[:-1], rows.shape), -1)
+        numbers = numbers.expand(*common_shape(numbers.shape[:-1], rows.shape), -1)
         return numbers[..., : self.choices], numbers[..., self.choices :]
 
     def forward(
