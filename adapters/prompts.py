@@ -11,7 +11,7 @@ from causalplug.mechanisms.frozen.label import Label
 from causalplug.selection import any_of_kind, names_of, values_at, without
 from causalplug.variables import Discrete
 
-__all__ = ["labels_of", "prompts_of"]
+__all__ = ["check_prompts", "labels_of", "prompts_of"]
 
 
 def labels_of(prompts: Mapping[Any, str], name: str = "prompt") -> tuple[Label, ...]:
@@ -27,6 +27,27 @@ def labels_of(prompts: Mapping[Any, str], name: str = "prompt") -> tuple[Label, 
             'labels=[cp.Label("colour", ["red", "blue"]), …].'
         )
     return (Label(name, Discrete(keys)),)
+
+
+def check_prompts(prompts: object) -> None:
+    """Refuse prompts that are neither a template nor texts by label.
+
+    Raises:
+        MechanismError: With what was given.
+    """
+    if isinstance(prompts, str):
+        return
+    if not isinstance(prompts, Mapping):
+        raise MechanismError(
+            f"prompts=<{type(prompts).__name__}> cannot be used: give a template, or a mapping "
+            'from labels to prompts, as in prompts={"cat": "a photo of a cat"}.'
+        )
+    for label, text in prompts.items():
+        if not isinstance(text, str):
+            raise MechanismError(
+                f"The prompt of {label!r} is {text!r}, which is no text. Give a text for every "
+                "label."
+            )
 
 
 def prompts_of(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label]) -> list[str]:
@@ -46,6 +67,7 @@ def prompts_of(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label])
             "A text-conditional pipeline needs prompts: a template or a mapping from labels to "
             'prompts, as in prompts={"cat": "a photo of a cat"}.'
         )
+    check_prompts(prompts)
     keys = list(itertools.product(*(label.categories for label in labels)))
     if isinstance(prompts, str):
         return _filled(prompts, keys, names_of(labels))

@@ -17,17 +17,19 @@ from causalplug.mechanisms.frozen.exported import ExportedNetwork, export_networ
 from causalplug.mechanisms.frozen.network_call import ByPosition, NetworkCall
 from causalplug.mechanisms.frozen.network_output import checked_output, refuse_sigmoid_scores
 from causalplug.mechanisms.frozen.tabular import (
+    Classifier,
     Predictor,
     TabularPredictor,
     columns_of,
+    gives_probabilities,
     own_classes,
     tabular_network,
 )
 from causalplug.mechanisms.frozen.trial import try_mechanism
 from causalplug.mechanisms.frozen.usable import ready_network
 from causalplug.mechanisms.frozen.wrapped import WrappedModule
-from causalplug.selection import values_at
-from causalplug.variables import Discrete, Variable
+from causalplug.selection import names_of, values_at
+from causalplug.variables import Variable
 
 __all__ = ["wrap"]
 
@@ -54,7 +56,7 @@ def wrap(
 
 @overload
 def wrap(
-    module: Predictor,
+    module: Predictor | Classifier,
     variable: Variable,
     *,
     conditions: Sequence[Condition] = ...,
@@ -78,7 +80,7 @@ def wrap(
     source=TEXT.or_none("not known"),
 )
 def wrap(
-    module: nn.Module | Predictor,
+    module: nn.Module | Predictor | Classifier,
     variable: Variable,
     *,
     conditions: Sequence[Condition] = (),
@@ -130,6 +132,7 @@ def wrap(
         >>> made.noise["latent"].shape
         (3,)
     """
+    _check_names(conditions, latent)
     if isinstance(module, nn.Module):
         return _wrapped_network(
             module,
@@ -155,6 +158,25 @@ def wrap(
     )
 
 
+def _check_names(conditions: Sequence[Condition], latent: object) -> None:
+    """Refuse conditions that cannot be told apart.
+
+    Raises:
+        MechanismError: Two have one name, or one is called as the latent is.
+    """
+    names = names_of(conditions)
+    if latent is not None:
+        names.append("latent")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice == ["latent"]:
+        raise MechanismError(
+            "A condition cannot be called 'latent' beside latent=. Rename it, and say with reads= "
+            "which parent it is read from."
+        )
+    if twice:
+        raise MechanismError(f"Two conditions are called {twice[0]!r}. Rename one.")
+
+
 def _wrapped_estimator(
     estimator: Any,
     variable: Variable,
@@ -171,7 +193,7 @@ def _wrapped_estimator(
     _check_estimator(estimator, variable, latent, output)
     ordered = columns_of(estimator, conditions)
     own = variable
-    if isinstance(variable, Discrete):
+    if variable.is_discrete:
         own = own_classes(estimator, variable)
     network = tabular_network(estimator, ordered, own)
     if network is None:
@@ -203,7 +225,8 @@ def _check_estimator(estimator: object, variable: Variable, latent: object, outp
         MechanismError: With the way out.
     """
     name = type(estimator).__name__
-    if isinstance(estimator, type) or not isinstance(estimator, Predictor):
+    predictor = isinstance(estimator, Predictor) or gives_probabilities(estimator)
+    if isinstance(estimator, type) or not predictor:
         raise MechanismError(
             f"A {name} cannot be wrapped: give a torch.nn.Module, or a fitted estimator with "
             "predict or predict_proba."
@@ -213,11 +236,25 @@ def _check_estimator(estimator: object, variable: Variable, latent: object, outp
             f"{name} cannot be wrapped with latent= or output=: these are for networks. Leave them "
             "out."
         )
+    _check_predicted(name, gives_probabilities(estimator), variable)
+
+
+def _check_predicted(name: str, classifies: bool, variable: Variable) -> None:
+    """Refuse a variable that an estimator cannot predict.
+
+    Raises:
+        MechanismError: With the way out.
+    """
     predicts = variable.is_discrete or (variable.is_number and not variable.is_countable)
     if not predicts and variable.kind != "vector":
         raise MechanismError(
             f"{name} cannot be the mechanism of {variable.describe()}: a tabular predictor gives "
             "classes, numbers or vectors."
+        )
+    if classifies and not variable.is_discrete:
+        raise MechanismError(
+            f"{name} cannot be the mechanism of {variable.describe()}: it is a classifier. Declare "
+            "cp.Discrete([…]) of its classes_."
         )
 
 
@@ -237,6 +274,12 @@ def _wrapped_network(
     shape = _latent_shape(latent)
     call = NetworkCall(module, tuple(conditions), shape)
     forms = call.forms()
+    if shape is None and not conditions:
+        raise MechanismError(
+            f"{type(module).__name__} cannot be wrapped: it reads neither a latent nor conditions, "
+            "so that every row would be the same. Give latent= or conditions=, or set the variable "
+            "with do=."
+        )
     example = call.example(forms)
     made = call(example)
     checked = checked_output(module, variable, made, output, latent=shape is not None)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from causalplug.files.precision import Exact
+
 __all__ = ["Marginal"]
 
 
-class Marginal(nn.Module):
+class Marginal(Exact, nn.Module):
     """A monotone map of values to standard units: by mean and deviation, or to normal scores.
 
     Normal scores are piecewise linear between ``knots`` quantiles, which lie evenly on the scale
@@ -18,6 +20,7 @@ class Marginal(nn.Module):
         knots: Of the map to normal scores; 0 for mean and deviation.
     """
 
+    exact = ("values", "scores")
     values: Tensor
     scores: Tensor
 
