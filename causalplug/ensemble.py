@@ -34,7 +34,7 @@ from causalplug.sampling.effects import ate_query, curve
 from causalplug.sampling.estimate import estimate
 from causalplug.sampling.options import DEFAULTS, INTERVAL_RULES, SamplingOptions
 from causalplug.sampling.rules import DATA, DO, EFFECT, GIVEN, ROW_COUNT, VARIABLES
-from causalplug.uncertainty.intervals import with_intervals
+from causalplug.uncertainty.intervals import check_one_step, with_intervals
 from causalplug.values import Named
 from causalplug.wording import shortened
 
@@ -168,6 +168,7 @@ class Ensemble:
         started = time.perf_counter()
         if level is None:
             level = self.level
+        check_one_step(one_step, "auto", data)
         options = SamplingOptions(
             seed=seed,
             batch_size=batch_size,

@@ -139,7 +139,7 @@ class Part(Shareable, nn.Module):
                 size, header = opened.weights().size, opened.weights().header
         with building(f"{snapshot}/config.json", size=size, tensors=len(header)):
             part = cls.from_config(config)
-        if (precision := precision_of_file(header)) is not None:
+        if (precision := precision_of_file(header, part)) is not None:
             cast(part, precision)
         return part
 

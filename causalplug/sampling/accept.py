@@ -27,7 +27,7 @@ from causalplug.sampling.memory import Batches
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.posterior import Posterior
 from causalplug.sampling.worlds import Rows, World
-from causalplug.selection import any_of_kind
+from causalplug.selection import any_of_kind, firsts
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -161,7 +161,7 @@ class Stream:
     def _size(self, asked: Iterable[tuple[World, Iterable[str]]]) -> int:
         names: set[str] = set()
         for world, variables in asked:
-            names.update(world.graph.ancestors(list(variables)) - set(world.do))
+            names.update(firsts(world.run(variables)))
         if any(self.dcm.variables[name].needs_encoder for name in names):
             return SMALL
         return LARGE
@@ -399,11 +399,12 @@ def infer_from(
         posterior = Posterior(dcm, part, later, seed, limits)
         if posterior.possible:
             found.append(posterior)
+    if any(part.weighted for part in given):  # what is inferred must hold the weights
+        found = [posterior for posterior in found if posterior.given.weighted]
+        return found[0] if found else None
     if own := [posterior for posterior in found if posterior.scene.by_row]:
         return own[0]
-    if weighed := [posterior for posterior in found if posterior.given.weighted]:
-        return weighed[0]
-    if not found or any(part.weighted for part in given):
+    if not found:
         return None
     return _rarest(dcm, found, heed)
 

@@ -165,6 +165,7 @@ class Given:
         """
         pinned = {part.name for part in self.parts if part.pins}
         pinned |= {name for name, i in self.world.do.items() if isinstance(i, Constant | PerRow)}
+        changed = self._changed(later)
         for point in self.points:
             name, mechanism = point.name, dcm.mechanism(point.name)
             if dcm.graph.siblings(name) or not pinned.issuperset(self.world.graph.parents(name)):
@@ -180,14 +181,18 @@ class Given:
                         f"{name!r} out, or use a mechanism that has one{_such(dcm, name)}."
                     )
                 self.weighted.append(name)
-            if any(
-                name in world.graph.ancestors(list(names))
-                and name not in world.do
-                and world.cell(name) != self.world.cell(name)
-                for world, names in later
-            ):
+            if name in changed:
                 self._must_recover(dcm, name)
         self._sort(dcm)
+
+    def _changed(self, later: Sequence[tuple[World, Iterable[str]]]) -> set[str]:
+        """Variables that later worlds compute anew."""
+        found = set()
+        for world, names in later:
+            for name, own in world.run(names):
+                if own.cell(name) != self.world.cell(name):
+                    found.add(name)
+        return found
 
     def recover_all(self, dcm: Model) -> None:
         """Have the noise of every point recovered, so that it can be replayed under any
@@ -414,12 +419,15 @@ def make_condition(dcm: Model, name: str, value: Value, n: int) -> Condition | P
 def _within(variable: Value, name: str, value: Value) -> Condition:
     """A number that lies in an interval."""
     low, high = _interval(name, value)
-    if not low <= high or high < variable.low or low > variable.high:
+    with_low, with_high = _ends_included(value)
+    empty = not low <= high or (low == high and not (with_low and with_high))
+    if empty or high < variable.low or low > variable.high:
         raise QueryError(
-            f"{name!r} cannot be conditioned on [{low}, {high}]: no value of [{variable.low}, "
-            f"{variable.high}] lies in it."
+            f"{name!r} cannot be conditioned on {'[' if with_low else '('}{low}, "
+            f"{high}{']' if with_high else ')'}: no value of [{variable.low}, {variable.high}] "
+            "lies in it."
         )
-    return Condition(name, low=low, high=high)
+    return Condition(name, low=low, high=high, includes_low=with_low, includes_high=with_high)
 
 
 def _of_rows(variable: Value, name: str, values: Value, n: int) -> Condition:
@@ -532,6 +540,13 @@ def _region_of_categories(variable: Value, name: str, region: Region) -> Conditi
 def _is_interval(value: object) -> bool:
     few = isinstance(value, Sequence) and (len(value) == 2 or not isinstance(value, list))
     return isinstance(value, slice) or hasattr(value, "left") or few
+
+
+def _ends_included(value: Value) -> tuple[bool, bool]:
+    """Whether the ends belong to an interval: those of pandas say, and all others have both."""
+    if hasattr(value, "left"):
+        return bool(value.closed_left), bool(value.closed_right)
+    return True, True
 
 
 def _interval(name: str, value: Value) -> tuple[float, float]:

@@ -140,7 +140,7 @@ def _seen(
 ) -> tuple[Value, int, tuple[int, int] | None]:
     """Evidence, number of rows, and (rows, draws) where rows of data were given in place of a
     number."""
-    if hasattr(n, "__index__"):
+    if hasattr(n, "__index__") and np.ndim(n) == 0:
         check_count(n)
         if draws != 1:
             raise QueryError(f"draws={draws} cannot be used with n={n}: ask for more rows instead.")
@@ -175,8 +175,8 @@ def _row_columns(dcm: Model, rows: Value) -> Json:
         rows = plain_columns(table.names, table.read(None))
     if not isinstance(rows, Mapping | pd.DataFrame):
         raise QueryError(
-            f"counterfactual({type(rows).__name__}) cannot be answered: give a number of rows, one "
-            "row as a mapping, or a DataFrame of rows."
+            f"The rows of a counterfactual cannot be read from {type(rows).__name__}: give a "
+            "number of rows, one row as a mapping, or a DataFrame of rows."
         )
     names = list(rows)
     check_known(names, dcm.graph.index, "the given rows cannot be used")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,13 @@ from causalplug.errors import QueryError, SamplingError
 from causalplug.identification.arithmetic import Formula
 from causalplug.identification.query import Query, as_query
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.model.asked_values import beyond_seen
 from causalplug.noise import Noise
 from causalplug.sampling.accept import LARGE, SMALL, evaluating
 from causalplug.sampling.answers import ESTIMATED, Estimate, Summary, answer_table
 from causalplug.sampling.banked import ClusteredMoments, ImageBank, bankable, images_for
 from causalplug.sampling.compare import plug_in
-from causalplug.sampling.condition import Given
+from causalplug.sampling.condition import Given, seen_numbers
 from causalplug.sampling.guard import clear
 from causalplug.sampling.limits import CHECK
 from causalplug.sampling.memory import Batches, check_cells
@@ -40,7 +41,7 @@ from causalplug.sampling.terms import (
     numbers_of,
 )
 from causalplug.sampling.worlds import Rows, World
-from causalplug.selection import seconds, sizes_of
+from causalplug.selection import firsts, seconds, sizes_of
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -71,10 +72,10 @@ def estimate(
     asked = as_query(query)
     data = _plain(dcm, data)
     _check_comparison(compare, data)
-    if not asked.terms:
-        raise QueryError("the query asks nothing: its terms cancel each other.")
     asked.check(dcm.graph.variables)
     asked = normalised(dcm, asked)
+    if not asked.terms:
+        raise QueryError("the query asks nothing: its terms cancel each other.")
     terms = compile_query(dcm, asked)
     clearance = clear(
         dcm,
@@ -107,7 +108,7 @@ def estimate(
         status=clearance.status,
         identification=clearance.identification,
         overlap=overlap,
-        warnings=unique_caveats((*clearance.warnings, *_weak(overlap))),
+        warnings=unique_caveats((*clearance.warnings, *_beyond(dcm, terms), *_weak(overlap))),
         images_painted=_painted(dcm) - before,
         images_reused=0 if work.bank is None else work.bank.reused,
     )
@@ -140,6 +141,13 @@ def _painted_rows(dcm: Model) -> int:
     counts = dcm.history.get("sources") or []
     least, most = _PAINTED
     return min(max(sum(count["rows"] for count in counts), least), most)
+
+
+def _beyond(dcm: Model, terms: Sequence[CompiledTerm]) -> Iterator[Caveat]:
+    """Caveats of ranges in the evidence in which hardly a row lies."""
+    for term in terms:
+        for case in term.cases:
+            yield from beyond_seen(dcm.history, seen_numbers(case.given))
 
 
 def _weak(overlap: Any) -> tuple[Caveat, ...]:
@@ -271,7 +279,7 @@ class _Estimation:
                             plain.append(name)
                     asked.append((world, plain))
                 for world, names in asked:
-                    found |= set(world.graph.ancestors(names)) - set(world.do)
+                    found |= set(firsts(world.run(names)))
         if self.bank is not None:
             found.discard(self.bank.name)
         return found

@@ -98,10 +98,10 @@ class Posterior:
             return set(self.scene.names)
         found = set()
         for world, names in self.later:
-            for name in world.graph.ancestors(list(names)) & set(self.scene.names):
-                if name not in world.do and world.cell(name) != self.given.world.cell(name):
+            for name, own in world.run(names):
+                if own.cell(name) != self.given.world.cell(name):
                     found.add(name)
-        return found
+        return found & set(self.scene.names)
 
     @property
     def log_probability(self) -> float:

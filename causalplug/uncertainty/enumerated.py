@@ -66,9 +66,8 @@ def _variables(dcm: Model, numbers: AnswerNumbers, case: Case) -> list[tuple[str
     """What has to be enumerated for a case, each with its world, in topological order."""
     cells: dict[Any, tuple[str, World]] = {}
     for world, target in numbers.targets_of(case):
-        for name in world.graph.ancestors([target]):
-            if name not in world.do:
-                cells[world.cell(name)] = (name, world)
+        for name, own in world.run([target]):
+            cells[own.cell(name)] = (name, own)
     names = firsts(cells.values())
     points = any(given.points for given in case.given)
     if points or len(set(names)) < len(names) or not tabular(dcm, names):

@@ -162,9 +162,9 @@ def _group(dcm: Model, numbers: AnswerNumbers, places: Sequence[Place], noise: N
     seen: dict[str, dict[Any, _Seen]] = {}
     for place in places:
         for world, target in numbers.targets_of(numbers.case(place)):
-            for name in world.graph.ancestors([target]):
-                if name not in world.do and world.cell(name) not in pins.points:
-                    seen.setdefault(name, {})[world.cell(name)] = _Seen(name, world)
+            for name, own in world.run([target]):
+                if own.cell(name) not in pins.points:
+                    seen.setdefault(name, {})[own.cell(name)] = _Seen(name, own)
     by_name = {name: list(of.values()) for name, of in seen.items()}
     return _Group(tuple(places), pins, rows, by_name)
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
+from causalplug.errors import QueryError
 from causalplug.identification.arithmetic import Formula, Leaf, Number, Operation
 from causalplug.identification.query import Query, as_query
 from causalplug.model.model import Model
@@ -19,10 +21,30 @@ from causalplug.sampling.answers import Estimate, VariancePart
 from causalplug.uncertainty.described import DESCRIBED, Described, DescribedNumbers
 from causalplug.uncertainty.spread import REPLICATES, Spread, Unknown, spread_by_influence
 
-__all__ = ["with_intervals"]
+__all__ = ["check_one_step", "with_intervals"]
 
 _REPLICATE_ROWS = 20_000
 _NONE = "No interval: {}. What is given is the Monte-Carlo error alone; {}."
+
+
+def check_one_step(one_step: bool | None, interval: str, data: object) -> None:
+    """Refuse a one-step correction that could not be made, before anything is sampled.
+
+    Raises:
+        QueryError: There are no rows, or the interval does not come from influence functions.
+    """
+    if not one_step:
+        return
+    if interval in ("none", "replicates"):
+        raise QueryError(
+            f"one_step=True cannot be used with interval={interval!r}: the correction is made of "
+            "influence functions. Leave interval= out, or leave one_step= out."
+        )
+    if data is None:
+        raise QueryError(
+            "The one-step correction cannot be made without rows: give data= those that the model "
+            "was trained on."
+        )
 
 
 def with_intervals(
@@ -55,9 +77,10 @@ def with_intervals(
     work = _Intervals(dcm, answer, query, data, level, one_step, interval, ask)
     try:
         _check_determined(answer)
-        found = work.described()
-        if "estimate" in answer.table:
-            found = work.joined(found)
+        with torch.inference_mode(False):  # influence functions need gradients
+            found = work.described()
+            if "estimate" in answer.table:
+                found = work.joined(found)
     except Unknown as why:
         reason, way_out = why.args
         return replace(answer, level=level, interval=_NONE.format(reason, way_out))
@@ -115,7 +138,7 @@ class _Intervals:
                     numbers,
                 )
             except Unknown:
-                if self.interval != "auto" or not self.dcm.replicates:
+                if self.interval != "auto" or self.one_step or not self.dcm.replicates:
                     raise
         return self._replicated(read)
 

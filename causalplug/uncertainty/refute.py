@@ -109,9 +109,18 @@ def refute(
 
 
 def _columns(dcm: _M, data: object) -> dict[str, Any]:
-    """The columns of rows in users' values; words of a text file mean what is declared."""
+    """The columns of rows in users' values; words of a text file mean what is declared.
+
+    Raises:
+        QueryError: The rows come from an experiment, whose treatment cannot be shuffled.
+    """
     if not isinstance(data, DataSource):
         return dict(columns_of(data))
+    if data.do:
+        raise QueryError(
+            f"The answer cannot be refuted on rows in which {listed(data.do)} was set: the checks "
+            "train on observed rows. Give a table without do=."
+        )
     encoded = data.encode(dcm.variables).values
     return {name: dcm.variables[name].decode(codes[:]) for name, codes in encoded.items()}
 

@@ -79,7 +79,8 @@ class Vector(Variable):
             )
         if array.dtype.kind not in "iufb":
             raise DataError(f"{name!r} must be vectors of numbers; got {array.dtype} values.")
-        numbers = array.astype(np.float32)
+        with np.errstate(over="ignore"):
+            numbers = array.astype(np.float32)
         wrong = ~np.isfinite(numbers).all(1)
         if wrong.any():
             if row is None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from causalplug.files.precision import Exact
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.trainable.conditioned import Conditioned
 from causalplug.mechanisms.trainable.conditioner import (
@@ -49,7 +50,7 @@ def spline_value(numbers: Tensor, normal: Tensor, bins: int, *, inverse: bool = 
 
 
 @register_mechanism("continuous-spline")
-class ContinuousSpline(Conditioned):
+class ContinuousSpline(Exact, Conditioned):
     """A monotone map of one standard normal, given the parents and the confounder noise.
 
     A rational-quadratic spline (Durkan et al. 2019) followed by a shift and a scale, all three
@@ -64,6 +65,7 @@ class ContinuousSpline(Conditioned):
         bins: Pieces of the spline.
     """
 
+    exact = ("loc", "scale")
     loc: Tensor
     scale: Tensor
     explicit = True

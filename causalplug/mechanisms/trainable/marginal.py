@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from causalplug.files.precision import Exact
 from causalplug.networks import location_and_scale
 
 __all__ = ["Marginal"]
 
 
-class Marginal(nn.Module):
+class Marginal(Exact, nn.Module):
     """A monotone map of values to standard units: by mean and deviation, or to normal scores.
 
     Normal scores are piecewise linear between ``knots`` quantiles, which lie evenly on the scale
@@ -20,6 +21,7 @@ class Marginal(nn.Module):
         knots: Of the map to normal scores; 0 for mean and deviation.
     """
 
+    exact = ("values", "scores")
     values: Tensor
     scores: Tensor
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from causalplug.files.precision import Exact
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.trainable.conditioned import Conditioned
 from causalplug.mechanisms.trainable.conditioner import (
@@ -24,7 +25,7 @@ __all__ = ["MixedSpline"]
 
 
 @register_mechanism("continuous-mixed")
-class MixedSpline(Conditioned):
+class MixedSpline(Exact, Conditioned):
     """A mixture of point masses and a density, given the parents and the confounder noise.
 
     Which of the atoms the value is, or that it is none of them, is chosen by the Gumbel-max rule.
@@ -45,6 +46,7 @@ class MixedSpline(Conditioned):
 
     explicit = True
     abduction = "exact"
+    exact = ("atoms",)
     atoms: Tensor
 
     def __init__(

@@ -9,6 +9,7 @@ import torch
 import zuko
 from torch import Tensor
 
+from causalplug.files.precision import Exact
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.trainable.conditioned import Conditioned
 from causalplug.mechanisms.trainable.conditioner import (
@@ -26,7 +27,7 @@ _CONTEXT = 32
 
 
 @register_mechanism("vector-flow")
-class VectorFlow(Conditioned):
+class VectorFlow(Exact, Conditioned):
     """A neural spline flow (Durkan et al. 2019): a standard normal vector, mapped one to one.
 
     A network turns parents and confounder noise into a context of 32 numbers, and a masked
@@ -41,6 +42,7 @@ class VectorFlow(Conditioned):
         transforms: Layers of the flow.
     """
 
+    exact = ("loc", "scale", "flow")  # a flow of few digits is not invertible
     loc: Tensor
     scale: Tensor
     explicit = True
@@ -85,7 +87,14 @@ class VectorFlow(Conditioned):
     ) -> Any:
         context = self.network(parents, confounder)
         shape = common_shape(context.shape[:-1], rows.shape[:-1])
-        return self.flow(context.expand(*shape, -1)).transform
+        return self.flow(context.expand(*shape, -1).to(self._kind)).transform
+
+    @property
+    def _kind(self) -> torch.dtype:
+        return next(self.flow.parameters()).dtype
+
+    def _standardised(self, value: Tensor) -> Tensor:
+        return ((value - self.loc) / self.scale).to(self._kind)
 
     def forward(
         self,
@@ -94,8 +103,10 @@ class VectorFlow(Conditioned):
         confounder: Tensor | None = None,
     ) -> Tensor:
         """Vectors ``(n, size)``."""
-        transform = self._transform(noise["normal"], parents, confounder)
-        return self.loc + self.scale * transform.inv(noise["normal"])
+        normal = noise["normal"].to(self._kind)
+        transform = self._transform(normal, parents, confounder)
+        value = self.loc + self.scale * transform.inv(normal)
+        return value.to(torch.get_default_dtype())
 
     def log_prob(
         self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
@@ -103,9 +114,8 @@ class VectorFlow(Conditioned):
         """Log density ``(n,)`` of vectors, or ``(s, n)``."""
         context = self.network(parents, confounder)
         shape = common_shape(context.shape[:-1], value.shape[:-1])
-        rows = ((value - self.loc) / self.scale).expand(*shape, -1)
-        transform = self.flow(context.expand(*shape, -1)).transform
-        normal, log_slope = transform.call_and_ladj(rows)
+        transform = self.flow(context.expand(*shape, -1).to(self._kind)).transform
+        normal, log_slope = transform.call_and_ladj(self._standardised(value).expand(*shape, -1))
         density = torch.distributions.Normal(0.0, 1.0).log_prob(normal).sum(-1)
         return density + log_slope - self.scale.log().sum()
 
@@ -119,4 +129,4 @@ class VectorFlow(Conditioned):
     ) -> dict[str, Tensor]:
         """The standard normal vector that gives ``value``."""
         transform = self._transform(value, parents, confounder)
-        return {"normal": transform((value - self.loc) / self.scale)}
+        return {"normal": transform(self._standardised(value))}
