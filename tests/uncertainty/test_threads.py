@@ -45,9 +45,7 @@ class _Ramp(torch.nn.Module):
 def test_a_refitted_model_shares_what_is_frozen():
     number = cp.Continuous()
     ramp = cp.wrap(_Ramp(), number, conditions=[cp.Condition("X", number)], error=0.1)
-    dcm = cp.DCM(
-        cp.CausalGraph.parse("X -> Y"), {"X": number, "Y": number}, mechanisms={"Y": ramp}
-    )
+    dcm = cp.DCM(cp.CausalGraph.parse("X -> Y"), {"X": number, "Y": number}, mechanisms={"Y": ramp})
     own = dcm.trained_tensors()
     refit = {name: value + 1 for name, value in own.items() if ".network.bias" in name}
     dcm.replicates = (refit,)
