@@ -60,7 +60,7 @@ class TransformersClassifier(TransformersMechanism):
     word = "classifier"
 
     def __init__(self, opened: OpenedModel, variable: Variable, reads: Variable | None = None):
-        if not isinstance(variable, Discrete):
+        if not variable.is_discrete:
             raise MechanismError(
                 f"A classifier cannot give {variable.describe()}. Declare cp.Discrete([…])."
             )

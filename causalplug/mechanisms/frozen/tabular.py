@@ -91,7 +91,7 @@ def columns_of(estimator: object, conditions: Sequence[Condition]) -> tuple[Cond
     return tuple(conditions)
 
 
-def own_classes(estimator: object, variable: Discrete) -> Discrete:
+def own_classes(estimator: object, variable: Variable) -> Discrete:
     """The categories of a variable in the order of an estimator's classes.
 
     Raises:

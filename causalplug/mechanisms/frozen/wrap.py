@@ -29,7 +29,7 @@ from causalplug.mechanisms.frozen.trial import try_mechanism
 from causalplug.mechanisms.frozen.usable import ready_network
 from causalplug.mechanisms.frozen.wrapped import WrappedModule
 from causalplug.selection import names_of, values_at
-from causalplug.variables import Discrete, Variable
+from causalplug.variables import Variable
 
 __all__ = ["wrap"]
 
@@ -193,7 +193,7 @@ def _wrapped_estimator(
     _check_estimator(estimator, variable, latent, output)
     ordered = columns_of(estimator, conditions)
     own = variable
-    if isinstance(variable, Discrete):
+    if variable.is_discrete:
         own = own_classes(estimator, variable)
     network = tabular_network(estimator, ordered, own)
     if network is None:
