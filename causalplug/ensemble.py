@@ -125,6 +125,11 @@ class Ensemble:
         from causalplug.training.fit import fit
 
         chosen = list(seeds)
+        if len(set(chosen)) < len(chosen):
+            raise MechanismError(
+                f"seeds={chosen} cannot be used: models of one seed are one model, which has "
+                "nothing to disagree on. Give different seeds."
+            )
         members = cls(list(map(build, chosen)), level=level)
         for seed, member in zip(chosen, members, strict=True):
             if output_dir is None:
@@ -399,8 +404,9 @@ class Ensemble:
             disagreement=spread,
         )
         words = f"{level:.0%} intervals: the sampling of the rows, of training and of the model."
+        without = [answer for answer in answers if answer.table["low"].isna().all()]
         if np.isnan(sampling).all():
-            words = first.interval
+            words = (without or [first])[0].interval
         marked = [answer for answer in answers if answer.marked]
         worst = (marked or [first])[0]
         return replace(
@@ -416,6 +422,9 @@ class Ensemble:
             members=pd.DataFrame({f"member {k}": row for k, row in enumerate(values)}),
             level=level,
             interval=words,
+            images_painted=sum(answer.images_painted for answer in answers),
+            images_reused=sum(answer.images_reused for answer in answers),
+            variance_parts=(),
         )
 
     @staticmethod
