@@ -28,7 +28,6 @@ from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.request import check_count, request
 from causalplug.sampling.sample import answer
 from causalplug.sampling.worlds import Rows, World
-from causalplug.selection import seconds
 from causalplug.values import Json, Named, Value
 from causalplug.variables import Variable
 from causalplug.wording import check_known
@@ -109,7 +108,7 @@ def abduct(
         options=options,
         whole=True,
     )
-    parts = seconds(stream.parts(_bare))
+    parts = [part for _, part in stream.parts(_bare)]
     provenance = Provenance(seen_in(given), options.allow_unidentified)
     return Noise.cat(parts).to("cpu").chosen_for(provenance)
 
