@@ -28,6 +28,7 @@ __all__ = [
     "are_rows",
     "columns_of",
     "described_source",
+    "in_clusters",
     "read_data",
     "resampled",
 ]
@@ -195,6 +196,11 @@ def are_rows(data: object) -> bool:
     return not isinstance(data, np.ndarray | Table | list | tuple) and (
         type(data).__name__ != "Series"
     )
+
+
+def in_clusters(item: Any) -> bool:
+    """Whether ``item`` is a DataSource that says which of its rows are not independent."""
+    return type(item).__name__ == "DataSource" and item.clustered
 
 
 def described_source(graph: CausalGraph, item: object) -> Source:

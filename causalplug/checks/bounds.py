@@ -18,7 +18,7 @@ from causalplug.wording import listed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Bounds", "Resamples", "Vertices"]
+__all__ = ["Bounds", "ConfidenceEnds", "Resamples", "Vertices"]
 
 
 Ends = tuple[np.ndarray, np.ndarray]
@@ -182,6 +182,7 @@ class Bounds:
 
         Raises:
             QueryError: If the level is not between 0 and 1.
+            DataError: If the rows came in clusters.
         """
         if not 0 < level < 1:
             raise QueryError(f"level={level} is not between 0 and 1; 0.95 is usual")

@@ -92,7 +92,7 @@ def refute(
     cases = [
         ("placebo treatment", shuffled, 0.0, seed),
         ("subset of the rows", subset, first.value, seed),
-        ("another seed", columns, first.value, seed + 1),
+        ("another seed", columns, first.value, (seed + 1) % 2**63),
     ]
     rows = [("as it is", first.value, first.value, 0.0, True)]
     for name, changed, expected, number in cases:
@@ -111,7 +111,8 @@ def _columns(dcm: _M, data: object) -> dict[str, Any]:
     """The columns of rows in users' values; words of a text file mean what is declared.
 
     Raises:
-        QueryError: The rows come from an experiment, whose treatment cannot be shuffled.
+        QueryError: The rows come from an experiment, whose treatment cannot be shuffled, or in
+            clusters.
     """
     if not isinstance(data, DataSource):
         return dict(columns_of(data))
@@ -119,6 +120,11 @@ def _columns(dcm: _M, data: object) -> dict[str, Any]:
         raise QueryError(
             f"The answer cannot be refuted on rows in which {listed(data.do)} was set: the checks "
             "train on observed rows. Give a table without do=."
+        )
+    if data.clustered:
+        raise QueryError(
+            "The answer cannot be refuted on rows that come in clusters: the refits take rows as "
+            "independent. Give one row of each cluster."
         )
     encoded = data.encode(dcm.variables).values
     return {name: dcm.variables[name].decode(codes[:]) for name, codes in encoded.items()}
