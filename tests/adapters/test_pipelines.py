@@ -246,3 +246,31 @@ def test_a_scheduler_by_name_with_settings(img2img: Path) -> None:
         )
     with pytest.raises(cp.MechanismError, match="does not name a class"):
         cp.from_pretrained(img2img, prompts=PROMPTS, images=images, scheduler={"eta": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "match"),
+    [
+        ("StableDiffusionPipeline", {"prompts": ["a cat", "a dog"]}, "give a template"),
+        ("StableDiffusionPipeline", {"prompts": {}}, "give a prompt for every label"),
+        ("StableDiffusionPipeline", {"prompts": {"cat": 3}}, "which is no text"),
+        ("StableDiffusionPipeline", {"prompts": {"cat": "x " * 80}}, "82 tokens.*at most 77"),
+        (
+            "StableDiffusionPipeline",
+            {"prompts": PROMPTS, "images": {"image": cp.Image(3, 16, 16)}},
+            "may read them are ip_adapter_image",
+        ),
+        ("DiTPipeline", {}, "is class-conditional, and no labels are declared"),
+        (
+            "DiTPipeline",
+            {"labels": [cp.Label("d", ["a", "b"])], "classes": ["cat", "dog"]},
+            "each item of it a whole number",
+        ),
+    ],
+)
+def test_what_a_pipeline_would_cut_off_or_not_understand_is_refused(
+    name: str, options: dict, match: str, tmp_path: Path
+) -> None:
+    place = written(name, tmp_path)
+    with pytest.raises(cp.CausalPlugError, match=match):
+        cp.from_pretrained(place, steps=2, **options)
