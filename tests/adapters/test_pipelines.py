@@ -1,5 +1,6 @@
 """Pipelines of every family through their own call; truth is the pipeline itself, row by row."""
 
+import json
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import causalplug as cp
 from causalplug.adapters.diffusers import DiffusersGenerator
 from causalplug.adapters.pipeline_call import PipelineCall, Row
 from causalplug.adapters.pipeline_images import ImagePipeline
+from causalplug.adapters.pipeline_outputs import declared_outputs
 from causalplug.adapters.pipelines import PipelineGenerator
 from causalplug.adapters.row_seeds import seed_of
 
@@ -246,6 +248,42 @@ def test_a_scheduler_by_name_with_settings(img2img: Path) -> None:
         )
     with pytest.raises(cp.MechanismError, match="does not name a class"):
         cp.from_pretrained(img2img, prompts=PROMPTS, images=images, scheduler={"eta": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("WanPipeline", "gives frames, no images"),
+        ("StableAudioPipeline", "gives audios, no images"),
+        ("FluxPriorReduxPipeline", "gives prompt_embeds, pooled_prompt_embeds, no images"),
+        ("MarigoldDepthPipeline", "gives prediction, uncertainty, latent, no images"),
+        ("FluxModularPipeline", "is put together from blocks"),
+    ],
+)
+def test_a_class_that_paints_nothing_is_refused_before_its_weights_are_there(
+    name: str, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": name}))
+    with pytest.raises(cp.RepositoryError, match=reason):
+        cp.from_pretrained(tmp_path, prompts=PROMPTS)
+
+
+def test_what_a_class_gives_is_read_from_its_code() -> None:
+    found = {}
+    for name in ("StableDiffusionPipeline", "FluxPipeline", "Kandinsky5T2IPipeline"):
+        found[name] = declared_outputs(getattr(diffusers, name))
+    assert found == {
+        "StableDiffusionPipeline": ("images", "nsfw_content_detected"),
+        "FluxPipeline": ("images",),
+        "Kandinsky5T2IPipeline": ("image",),
+    }
+    made = PipelineGenerator(Toy(key="image"), prompts=PROMPTS)
+    assert torch.equal(
+        made.generate(torch.tensor([[0]]), {"seed": torch.tensor([[0.2, 0.3]])}),
+        PipelineGenerator(Toy(), prompts=PROMPTS).generate(
+            torch.tensor([[0]]), {"seed": torch.tensor([[0.2, 0.3]])}
+        ),
+    )
 
 
 @pytest.mark.parametrize(
