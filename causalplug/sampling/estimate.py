@@ -41,7 +41,6 @@ from causalplug.sampling.terms import (
     numbers_of,
 )
 from causalplug.sampling.worlds import Rows, World
-from causalplug.selection import firsts, seconds, sizes_of
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -245,7 +244,11 @@ class _Estimation:
             [(a.label, variables[a.variable]) for a in first.evidence],
             [(label, variable) for label, variable in outcomes if variable.is_discrete],
         ]
-        self.sizes = sizes_of(seconds(self.axes[1])), sizes_of(seconds(self.axes[2]))
+        _, evidence, discrete = self.axes
+        self.sizes = (
+            [variable.size for _, variable in evidence],
+            [variable.size for _, variable in discrete],
+        )
 
     def _blocks(self, combination: Formula | None) -> list[_Block]:
         """A block for every value of the symbols."""
@@ -279,7 +282,7 @@ class _Estimation:
                             plain.append(name)
                     asked.append((world, plain))
                 for world, names in asked:
-                    found |= set(firsts(world.run(names)))
+                    found |= {name for name, _ in world.run(names)}
         if self.bank is not None:
             found.discard(self.bank.name)
         return found
