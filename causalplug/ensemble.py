@@ -185,7 +185,7 @@ class Ensemble:
         )
         answers = []
         for k, member in enumerate(self.members):
-            own = replace(options, seed=options.seed + k)
+            own = replace(options, seed=(options.seed + k) % 2**63)
             answer = estimate(member, query, n, data=data, options=own)
             known = {"data": data, "level": level, "one_step": one_step}
             answers.append(with_intervals(member, answer, query, **known))
@@ -295,7 +295,7 @@ class Ensemble:
                     given=given,
                     variables=variables,
                     images=images,
-                    seed=seed + k,
+                    seed=(seed + k) % 2**63,
                     allow_unidentified=allow_unidentified,
                     interpolate=interpolate,
                     batch_size=batch_size,
@@ -347,7 +347,7 @@ class Ensemble:
                     factual=factual,
                     draws=draws,
                     images=images,
-                    seed=seed + k,
+                    seed=(seed + k) % 2**63,
                     allow_unidentified=allow_unidentified,
                     interpolate=interpolate,
                     batch_size=batch_size,
