@@ -132,7 +132,7 @@ class Effects(Model):
                 level=level,
                 one_step=one_step,
                 interval=interval,
-                ask=lambda rows: estimate(self, question, rows, options=options),
+                ask=lambda model, rows: estimate(model, question, rows, options=options),
             )
 
         def model_answer() -> Estimate:

@@ -125,6 +125,11 @@ class Ensemble:
         from causalplug.training.fit import fit
 
         chosen = list(seeds)
+        if len(set(chosen)) < len(chosen):
+            raise MechanismError(
+                f"seeds={chosen} cannot be used: models of one seed are one model, which has "
+                "nothing to disagree on. Give different seeds."
+            )
         members = cls(list(map(build, chosen)), level=level)
         for seed, member in zip(chosen, members, strict=True):
             if output_dir is None:
@@ -180,7 +185,7 @@ class Ensemble:
         )
         answers = []
         for k, member in enumerate(self.members):
-            own = replace(options, seed=options.seed + k)
+            own = replace(options, seed=(options.seed + k) % 2**63)
             answer = estimate(member, query, n, data=data, options=own)
             known = {"data": data, "level": level, "one_step": one_step}
             answers.append(with_intervals(member, answer, query, **known))
@@ -290,7 +295,7 @@ class Ensemble:
                     given=given,
                     variables=variables,
                     images=images,
-                    seed=seed + k,
+                    seed=(seed + k) % 2**63,
                     allow_unidentified=allow_unidentified,
                     interpolate=interpolate,
                     batch_size=batch_size,
@@ -342,7 +347,7 @@ class Ensemble:
                     factual=factual,
                     draws=draws,
                     images=images,
-                    seed=seed + k,
+                    seed=(seed + k) % 2**63,
                     allow_unidentified=allow_unidentified,
                     interpolate=interpolate,
                     batch_size=batch_size,
@@ -399,8 +404,9 @@ class Ensemble:
             disagreement=spread,
         )
         words = f"{level:.0%} intervals: the sampling of the rows, of training and of the model."
+        without = [answer for answer in answers if answer.table["low"].isna().all()]
         if np.isnan(sampling).all():
-            words = first.interval
+            words = (without or [first])[0].interval
         marked = [answer for answer in answers if answer.marked]
         worst = (marked or [first])[0]
         return replace(
@@ -416,6 +422,9 @@ class Ensemble:
             members=pd.DataFrame({f"member {k}": row for k, row in enumerate(values)}),
             level=level,
             interval=words,
+            images_painted=sum(answer.images_painted for answer in answers),
+            images_reused=sum(answer.images_reused for answer in answers),
+            variance_parts=(),
         )
 
     @staticmethod

@@ -44,12 +44,14 @@ class ObjectiveRule:
 
     Attributes:
         what: What it does, in words.
+        suits: What it is chosen for, in words.
         phases: The phases of training, one after another.
         needs_density: Every mechanism of the module must have an explicit density.
         draws: Frozen generators are drawn from while the module trains.
     """
 
     what: str
+    suits: str
     phases: tuple[ObjectiveName, ...]
     needs_density: bool
     draws: bool
@@ -58,24 +60,28 @@ class ObjectiveRule:
 OBJECTIVES: Mapping[str, ObjectiveRule] = {
     ObjectiveName.ADVERSARIAL.value: ObjectiveRule(
         "a critic compares generated with real rows, through whatever is frozen",
+        "a module with an image or a text of its own",
         (ObjectiveName.ADVERSARIAL,),
         needs_density=False,
         draws=True,
     ),
     ObjectiveName.LIKELIHOOD.value: ObjectiveRule(
         "the c-factor's log-likelihood, with the parents' values from the data",
+        "numbers and categories",
         (ObjectiveName.LIKELIHOOD,),
         needs_density=True,
         draws=False,
     ),
     ObjectiveName.WARM.value: ObjectiveRule(
         "likelihood first, then adversarially through the plugged generators",
+        "a module that is trained through an image or a text",
         (ObjectiveName.LIKELIHOOD, ObjectiveName.ADVERSARIAL),
         needs_density=True,
         draws=True,
     ),
     ObjectiveName.COUNTERFACTUAL.value: ObjectiveRule(
         "likelihood first, then counterfactuals of rows against real rows with the same parents",
+        "an image",
         (ObjectiveName.LIKELIHOOD, ObjectiveName.COUNTERFACTUAL),
         needs_density=True,
         draws=False,

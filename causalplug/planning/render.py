@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from causalplug.planning.gradients import sentence
 from causalplug.planning.module import Action
-from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
+from causalplug.planning.objectives import OBJECTIVES
 from causalplug.planning.pulling import PullVerdict
 from causalplug.selection import values_at
 from causalplug.wording import aligned, listed
@@ -20,13 +20,6 @@ __all__ = ["plan_dot", "plan_html", "plan_markdown", "plan_text"]
 
 _HEAD = ("", "action", "module", "trained through", "matches", "objective")
 _MOST = 6
-_WHEN = {
-    ObjectiveName.COUNTERFACTUAL: "an image",
-    ObjectiveName.LIKELIHOOD: "numbers and categories",
-    ObjectiveName.WARM: "a module that is trained through an image or a text",
-    ObjectiveName.ADVERSARIAL: "a module with an image or a text of its own",
-}
-"""What each objective is chosen for, in words."""
 
 
 def plan_text(plan: PlanLike) -> str:
@@ -156,7 +149,8 @@ def _open(plan: PlanLike) -> list[str]:
     found = {name for module in plan.modules for name in module.objectives}
     if not found:
         return []
-    clauses = [f"{name} for {what}" for name, what in _WHEN.items() if name in found]
+    last = sorted(OBJECTIVES, key=lambda name: not OBJECTIVES[name].needs_density)
+    clauses = [f"{name} for {OBJECTIVES[name].suits}" for name in last if name in found]
     return [
         f"The kinds of variables decide between these objectives: {', '.join(clauses)}. Name the "
         "kinds (kinds=, or --kind) to see which it is."

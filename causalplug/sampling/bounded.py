@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from causalplug.caveats import Caveat
+from causalplug.checks.bound_data import in_clusters
 from causalplug.checks.bounding import bounds
 from causalplug.checks.bounds import Bounds
 from causalplug.errors import NotIdentifiableError, SamplingError
@@ -35,6 +36,7 @@ _SETTINGS = 64
 _UNCOUNTED = (
     "there is no interval: the model does not know on how many rows it was trained; give data="
 )
+_CLUSTERED = "there is no interval: the rows come in clusters, and it takes rows as independent"
 
 
 def with_bounds(
@@ -114,6 +116,8 @@ def model_bounds(
         dcm.graph, query, given, sources=sources, domains=domains, assume=assume, seed=seed
     )
     counts = [_rows_of(dcm, number) for number in range(len(sources or ()))]
+    if any(map(in_clusters, items)) or (data is None and _trained_on_clusters(dcm)):
+        return replace(found, resample=None, notes=(*found.notes, _CLUSTERED))
     if data is None and None in counts:
         return replace(found, resample=None, notes=(*found.notes, _UNCOUNTED))
     return found
@@ -126,6 +130,11 @@ def _stand_in(dcm: Model, number: int, seed: int) -> pd.DataFrame:
     ordered = drawn.sort_values(list(drawn.columns), ignore_index=True)
     places = np.linspace(0, len(ordered) - 1, rows).round().astype(int)
     return ordered.iloc[places].reset_index(drop=True)
+
+
+def _trained_on_clusters(dcm: Model) -> bool:
+    counts = dcm.history.get("sources")
+    return isinstance(counts, list) and any(isinstance(c, dict) and "clusters" in c for c in counts)
 
 
 def _rows_of(dcm: Model, number: int) -> int | None:

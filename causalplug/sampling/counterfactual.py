@@ -20,7 +20,8 @@ from causalplug.data.plain import plain_columns
 from causalplug.errors import QueryError
 from causalplug.noise import Noise, Provenance
 from causalplug.sampling.accept import Stream
-from causalplug.sampling.condition import Evidence, compile_evidence
+from causalplug.sampling.condition import Evidence
+from causalplug.sampling.evidence import compile_evidence
 from causalplug.sampling.guard import seen_in
 from causalplug.sampling.interventions import compile_do
 from causalplug.sampling.memory import check_noise
@@ -28,7 +29,6 @@ from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.request import check_count, request
 from causalplug.sampling.sample import answer
 from causalplug.sampling.worlds import Rows, World
-from causalplug.selection import seconds
 from causalplug.values import Json, Named, Value
 from causalplug.variables import Variable
 from causalplug.wording import check_known
@@ -58,12 +58,11 @@ def counterfactual(
     """Rows of what would have been; documented at :meth:`causalplug.DCM.counterfactual`."""
     started = time.perf_counter()
     seen, n, repeat = _seen(dcm, n, evidence, draws)
-    do = _repeated(dcm, do, repeat)
     given = compile_evidence(dcm, seen, n)
     settings = _settings(do, worlds)
     compiled: dict[str | None, World] = {}
     for label, setting in settings.items():
-        compiled[label] = World(dcm.graph, compile_do(dcm, setting, n))
+        compiled[label] = World(dcm.graph, compile_do(dcm, _repeated(dcm, setting, repeat), n))
     if factual and FACTUAL in compiled:
         raise QueryError(
             f"a world cannot be called {FACTUAL!r} beside factual=True, which adds one. Rename it."
@@ -109,7 +108,7 @@ def abduct(
         options=options,
         whole=True,
     )
-    parts = seconds(stream.parts(_bare))
+    parts = [part for _, part in stream.parts(_bare)]
     provenance = Provenance(seen_in(given), options.allow_unidentified)
     return Noise.cat(parts).to("cpu").chosen_for(provenance)
 
@@ -209,9 +208,9 @@ def _repeat(values: Value, draws: int) -> Value:
     return np.repeat(values, draws, 0)
 
 
-def _repeated(dcm: Model, do: Named | None, repeat: tuple[int, int] | None) -> Named | None:
+def _repeated(dcm: Model, do: Named, repeat: tuple[int, int] | None) -> Named:
     """Interventions that were written for the given rows, for every draw of them."""
-    if do is None or repeat is None or repeat[1] == 1 or not isinstance(do, Mapping):
+    if repeat is None or repeat[1] == 1 or not isinstance(do, Mapping):
         return do
     length, draws = repeat
     found = {}

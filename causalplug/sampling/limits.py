@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from typing import NoReturn
 
 from causalplug.errors import SamplingError
 
@@ -28,11 +29,20 @@ class Limits:
 
     def check_time(self, reached: str) -> None:
         """Raise when the time is over; ``reached`` says what there is by now."""
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            raise SamplingError(
-                f"What is given was not met within time_limit=: {reached}. Give fewer values, ask "
-                "for fewer rows, or allow more time."
-            )
+        if self.is_over:
+            self.give_up(reached)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is over."""
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+    def give_up(self, reached: str) -> NoReturn:
+        """Raise: the time is over."""
+        raise SamplingError(
+            f"What is given was not met within time_limit=: {reached}. Give fewer values, ask "
+            "for fewer rows, or allow more time."
+        )
 
     @property
     def most(self) -> int:

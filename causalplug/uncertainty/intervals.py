@@ -16,7 +16,7 @@ from causalplug.errors import QueryError
 from causalplug.identification.arithmetic import Formula, Leaf, Number, Operation
 from causalplug.identification.query import Query, as_query
 from causalplug.model.model import Model
-from causalplug.model.replicates import as_replicate
+from causalplug.model.replicates import refitted_models
 from causalplug.sampling.answers import Estimate, VariancePart
 from causalplug.uncertainty.described import DESCRIBED, Described, DescribedNumbers
 from causalplug.uncertainty.spread import REPLICATES, Spread, Unknown, spread_by_influence
@@ -56,7 +56,7 @@ def with_intervals(
     level: float = 0.95,
     one_step: bool | None = None,
     interval: str = "auto",
-    ask: Callable[[int], Estimate] | None = None,
+    ask: Callable[[Model, int], Estimate] | None = None,
 ) -> Estimate:
     """An answer with the intervals that the model, or the data, can tell.
 
@@ -70,7 +70,7 @@ def with_intervals(
             doubly robust formula holds.
         interval: ``"influence"``, ``"replicates"``, ``"auto"`` for the first that can be had, or
             ``"none"``.
-        ask: Gives the answer anew, for a number of rows; replicates are asked by it.
+        ask: Gives the answer of a model anew, for a number of rows; replicates are asked by it.
     """
     if interval == "none":
         return replace(answer, level=level)
@@ -98,7 +98,7 @@ class _Intervals:
     level: float
     one_step: bool | None
     interval: str
-    ask: Callable[[int], Estimate] | None
+    ask: Callable[[Model, int], Estimate] | None
 
     def joined(self, found: Estimate) -> Estimate:
         """The answer with the intervals of its table."""
@@ -148,9 +148,8 @@ class _Intervals:
             raise Unknown("the model has no replicates", REPLICATES)
         rows = min(self.answer.n, _REPLICATE_ROWS)
         found = []
-        for number in range(len(self.dcm.replicates)):
-            with as_replicate(self.dcm, number):
-                found.append(read(self.ask(rows)))
+        for model in refitted_models(self.dcm):
+            found.append(read(self.ask(model, rows)))
         variance = np.var(np.stack(found), axis=0, ddof=1)
         words = (
             f"the sampling of the rows and training, by {len(found)} replicates, and of the model"

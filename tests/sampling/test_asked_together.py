@@ -149,3 +149,16 @@ def test_all_tables_of_observations_enter_a_doubly_robust_estimate():
     assert "doubly robust" in whole.interval
     assert found[1].value == pytest.approx(whole.value, abs=1e-6)
     assert whole.standard_error == pytest.approx(2 / np.sqrt(1000) * 1.1, rel=0.25)
+
+
+def test_worlds_written_per_row_are_repeated_for_every_draw(backdoor):
+    rows = pd.DataFrame({"X": [1, 0, 1], "Y": [1, 1, 0]})
+    per_row = [0, 1, 0]
+    alone = backdoor.counterfactual(rows, do={"X": per_row}, draws=4)
+    among = backdoor.counterfactual(rows, worlds={"other": {"X": per_row}}, draws=4)
+    assert among[("other", "Y")].tolist() == alone["Y"].tolist()
+
+
+def test_the_suggested_category_is_written_as_declared():
+    with pytest.raises(cp.errors.DataError, match=r"Did you mean 10\?"):
+        cp.Discrete([10, 20]).encode(["10 "], name="X")

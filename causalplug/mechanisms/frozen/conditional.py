@@ -236,11 +236,11 @@ class ConditionalMechanism(Mechanism):
         """
         if not self.awaits_rows:
             return self
-        recorded = rows[str(self.name)][:_MOST_ROWS].double()
-        count = len(recorded)
-        parts = []
-        for start in range(0, count, _BATCH):
-            parts.append(self._expected(rows, slice(start, start + _BATCH)))
+        recorded = rows[str(self.name)]
+        count = min(len(recorded), _MOST_ROWS)
+        places = torch.linspace(0, len(recorded) - 1, count, dtype=torch.float64).round().long()
+        recorded = recorded[places].double()
+        parts = [self._expected(rows, part) for part in places.split(_BATCH)]
         found = float((recorded - torch.cat(parts)).square().mean().sqrt())
         if not found > 0:
             raise MechanismError(
@@ -250,7 +250,7 @@ class ConditionalMechanism(Mechanism):
         self.error = found
         return self
 
-    def _expected(self, rows: Mapping[str, Tensor], part: slice) -> Tensor:
+    def _expected(self, rows: Mapping[str, Tensor], part: Tensor) -> Tensor:
         with torch.no_grad():
             given = self._conditions({parent: rows[parent][part] for parent in self.parents})
             return self.generate(given, {}).double()

@@ -171,8 +171,7 @@ class LabelMap:
             n: Number of rows, for a map without parents and without noise.
 
         Raises:
-            LabelMapError: The map is stochastic and no noise was handed in, or a value of the
-                parents has no label.
+            LabelMapError: The map is stochastic and no noise was handed in.
         """
         if self.parents:
             rows = self.index(parents)
@@ -323,7 +322,7 @@ class LabelMap:
         seed=SEED,
     )
     def estimate(
-        column: str | None = None,
+        column: str | Sequence[str] | None = None,
         classifier: Classifier | None = None,
         *,
         samples: int = 400,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from causalplug.files.precision import Exact
 from causalplug.mechanisms.base import register_mechanism
+from causalplug.mechanisms.frozen.abduction import gumbel_given
 from causalplug.mechanisms.trainable.conditioned import Conditioned
 from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
@@ -155,7 +156,10 @@ class MixedSpline(Exact, Conditioned):
             gumbel = torch.zeros_like(scores)
         else:
             gumbel = prior["gumbel"]
-        return {"normal": normal, "gumbel": gumbel_given(scores, which, gumbel)}
+        return {
+            "normal": normal,
+            "gumbel": gumbel_given(torch.log_softmax(scores, -1), which, gumbel),
+        }
 
     @property
     def conditioner(self) -> Conditioner:
@@ -168,16 +172,3 @@ class MixedSpline(Exact, Conditioned):
             "hidden": list(self.hidden),
             "bins": self.bins,
         }
-
-
-def gumbel_given(scores: Tensor, chosen: Tensor, gumbel: Tensor) -> Tensor:
-    """Gumbel noise ``(*, k)`` of which ``chosen`` is the largest once ``scores`` are added.
-
-    The largest of all is the score of the whole plus the noise of the one that was chosen, and the
-    others are cut off below it (Maddison et al. 2014, top-down); standard Gumbel noise in,
-    posterior noise out.
-    """
-    index = chosen.unsqueeze(-1)
-    top = torch.logsumexp(scores, -1, keepdim=True) + gumbel.gather(-1, index)
-    below = -torch.logaddexp(-top, -(scores + gumbel))
-    return torch.where(torch.arange(scores.shape[-1]) == index, top, below) - scores

@@ -16,7 +16,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
 )
-from causalplug.networks import common_shape
+from causalplug.networks import common_shape, location_and_scale
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json
 from causalplug.variables.vector import Vector
@@ -78,8 +78,9 @@ class VectorFlow(Exact, Conditioned):
 
     def standardise(self, values: Tensor) -> None:
         """Set location and scale of every number from rows ``(n, size)`` of data."""
-        self.loc.copy_(values.float().mean(0))
-        self.scale.copy_(values.float().std(0).clamp_min(1e-6))
+        location, scale = location_and_scale(values)
+        self.loc.copy_(location)
+        self.scale.copy_(scale)
 
     def _transform(
         self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
