@@ -18,9 +18,7 @@ demo: $(VENV)/.installed  ## the main job once: P(A | do(D)) with an image betwe
 
 cards: $(VENV)/.installed  ## the card of the model that the demo makes; runs the demo if it has not run
 	test -d runs/demo/dcm || $(MAKE) demo
-	$(BIN)/python -m causalplug card runs/demo/dcm --title "Front-door on digits" --license apache-2.0 \
-	  --summary "A digit's image is the only way from treatment to outcome." \
-	  --query "P(A | do(D=1))" --query "P(A | do(D=0))" > model_cards/mnist_frontdoor.md
+	$(BIN)/python -m recipes.mnist_frontdoor.card runs/demo/dcm
 
 recipes: $(VENV)/.installed  ## the quick modes of all recipes, each held to its bounds
 	$(BIN)/python -m recipes --workers $(WORKERS)

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import nn
 
 from causalplug.adapters.diffusers_files import PipelineFacts, pipeline_facts
 from causalplug.adapters.lora import LoraSpec
 from causalplug.adapters.pipeline_origin import SchedulerSpec
+from causalplug.adapters.pipeline_outputs import check_class
 from causalplug.errors import RepositoryError
+from causalplug.files.precision import cast
 from causalplug.hub.loading import Loader
 from causalplug.hub.snapshot import Snapshot
 from causalplug.mechanisms.base import Mechanism
@@ -32,6 +36,8 @@ __all__ = [
     "load_pipeline_of",
     "load_transformers",
 ]
+
+_M = TypeVar("_M", bound=nn.Module)
 
 
 def load_pipeline_of(
@@ -63,6 +69,7 @@ def load_pipeline_of(
         RepositoryError: A text-conditional pipeline without prompts, or options of another kind.
     """
     facts = pipeline_facts(snapshot)
+    check_class(str(snapshot), facts.name)
     if facts.own_loop and images is None:
         _check_plain(snapshot, prompts, negative_prompt, call, safety_checker)
         _check_parts(snapshot, lora, single_file)
@@ -203,6 +210,8 @@ def load_transformers(
     prompts: str | Mapping[Any, str] | None = None,
     labels: Sequence[Label] | None = None,
     call: Named | None = None,
+    dtype: Any = None,
+    device: Any = None,
 ) -> Encoder | ConditionalMechanism:
     """A model of transformers as what ``variable`` says: an encoder of images or texts, or the
     frozen mechanism of a label, a number, a vector or a text.
@@ -224,13 +233,24 @@ def load_transformers(
         _refuse_options(snapshot, variable, {"size": size}, "an encoder")
     if not variable.is_number:
         _refuse_options(snapshot, variable, {"error": error}, "a regressor")
+    made: Encoder | ConditionalMechanism
     if writes:
-        return _text_model(snapshot, variable, given)
-    if encodes:
-        return _encoder(snapshot, variable, size or 16)
-    return _mechanism_class(snapshot, variable, architecture).from_pretrained(
-        snapshot, variable, error=error
-    )
+        made = _text_model(snapshot, variable, given)
+    elif encodes:
+        made = _encoder(snapshot, variable, size or 16)
+    else:
+        kind = _mechanism_class(snapshot, variable, architecture)
+        made = kind.from_pretrained(snapshot, variable, error=error)
+    return _placed(made, dtype, device)
+
+
+def _placed(made: _M, dtype: Any, device: Any) -> _M:
+    """What was loaded, in the precision and on the device that are asked for."""
+    if dtype is not None:
+        cast(made, dtype)
+    if device is not None:
+        made = made.to(device)
+    return made
 
 
 def _asks_for_variable(snapshot: Snapshot, architecture: str) -> RepositoryError:
@@ -305,6 +325,7 @@ def load_keras(
     variable: Variable | None = None,
     labels: Sequence[Label] = (),
     device: Any = None,
+    dtype: Any = None,
     label_map: Any = None,
     transform: str | Sequence[str] = (),
 ) -> FrozenMechanism:
@@ -323,14 +344,12 @@ def load_keras(
     made = read_keras_generator(
         path, labels, image=variable, label_map=label_map, transform=transform
     )
-    if device is not None:
-        made = made.to(device)
-    return made
+    return _placed(made, dtype, device)
 
 
 KERAS_LOADER = Loader(
     load_keras,
-    ("variable", "labels", "device", "label_map", "transform"),
+    ("variable", "labels", "device", "dtype", "label_map", "transform"),
     "a generator of Keras",
 )
 """How :func:`causalplug.from_pretrained` loads a generator of Keras."""
@@ -363,7 +382,7 @@ PIPELINE_LOADER = Loader(
 
 TRANSFORMERS_LOADER = Loader(
     load_transformers,
-    ("variable", "size", "error", "prompts", "labels", "call"),
+    ("variable", "size", "error", "prompts", "labels", "call", "dtype", "device"),
     "a model of transformers",
 )
 """How :func:`causalplug.from_pretrained` loads a model of transformers."""

@@ -16,7 +16,9 @@ from causalplug.errors import MechanismError
 from causalplug.mechanisms.frozen.condition import Condition
 from causalplug.mechanisms.frozen.exported import ExportedNetwork
 from causalplug.mechanisms.frozen.label import Label
-from causalplug.mechanisms.frozen.wrapped import WrappedModule, shaped, wrap
+from causalplug.mechanisms.frozen.network_call import shaped
+from causalplug.mechanisms.frozen.wrap import wrap
+from causalplug.mechanisms.frozen.wrapped import WrappedModule
 from causalplug.selection import by_name, map_values, names_of, values_at, without
 from causalplug.values import Json, Named
 from causalplug.variables import Continuous, Image

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from causalplug.adapters.prompts import labels_of
+from causalplug.adapters.prompts import check_prompts, labels_of
 from causalplug.errors import LabelMapError, MechanismError
 from causalplug.mechanisms.frozen.condition import Condition
 from causalplug.mechanisms.frozen.label import Label
@@ -111,6 +111,7 @@ def text_prompts(
                 f'prompts="… {{{labels[0].name}}} …".'
             )
         return TextPrompts((Condition("text", Text(length)),))
+    check_prompts(prompts)
     if isinstance(prompts, Mapping):
         known = tuple(labels or labels_of(prompts))
         _check_table(prompts, known)

@@ -14,7 +14,7 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.selection import dicts_by_name, pick
 from causalplug.values import Json, Named
-from causalplug.variables import Discrete, Image
+from causalplug.variables import Image, Variable
 
 __all__ = ["TrainedGenerator"]
 
@@ -38,7 +38,7 @@ class TrainedGenerator(FrozenMechanism):
     def __init__(
         self,
         mechanism: Mechanism,
-        parents: Mapping[str, Discrete],
+        parents: Mapping[str, Variable],
         *,
         license: str | None = None,
         source: str | None = None,
@@ -54,13 +54,13 @@ class TrainedGenerator(FrozenMechanism):
                 f"{type(mechanism).__name__} reads confounder noise and cannot be plugged in by "
                 "itself. Pull its whole module."
             )
-        other = [n for n in mechanism.parents if not isinstance(parents.get(n), Discrete)]
+        other = [n for n in mechanism.parents if not (n in parents and parents[n].is_discrete)]
         if other:
             raise MechanismError(
                 f"Parents {other} of {type(mechanism).__name__} are not discrete: they cannot be "
                 "labels."
             )
-        labels = [Label(name, parents[name]) for name in mechanism.parents]
+        labels = [Label(name, parents[name].categories) for name in mechanism.parents]
         super().__init__(
             mechanism.variable,
             labels,
@@ -102,4 +102,4 @@ class TrainedGenerator(FrozenMechanism):
         for name, item in config["labels"].items():
             parents[name] = variable_from_dict(item, name)
         mechanism = MECHANISMS.resolve(config["kind"]).from_config(config["mechanism"])
-        return cls(mechanism, parents)  # type: ignore[arg-type]
+        return cls(mechanism, parents)

@@ -3,6 +3,7 @@ discrete variable."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from causalplug.variables import Discrete, Variable
 
 __all__ = ["TransformersClassifier", "head_of_labels"]
 
+_PLACEHOLDER = re.compile(r"LABEL_\d+")
 _IMAGES = "AutoModelForImageClassification"
 _TEXTS = "AutoModelForSequenceClassification"
 
@@ -41,6 +43,8 @@ class TransformersClassifier(TransformersMechanism):
     It is explicit: its probabilities enter likelihoods and enumerations. The classes of the model
     (``id2label``) are matched to the categories of the variable by name, never by position.
 
+    Classes of one name are one category, whose probability is the sum of theirs.
+
     Args:
         opened: The model and its files, as
             :func:`~causalplug.adapters.transformers_files.open_model` gives them.
@@ -56,23 +60,43 @@ class TransformersClassifier(TransformersMechanism):
     word = "classifier"
 
     def __init__(self, opened: OpenedModel, variable: Variable, reads: Variable | None = None):
-        if not isinstance(variable, Discrete):
+        if not variable.is_discrete:
             raise MechanismError(
                 f"A classifier cannot give {variable.describe()}. Declare cp.Discrete([…])."
             )
         names = _class_names(opened.model)
         _check_problem(opened, names)
-        _check_classes(variable, names)
-        named = {str(category): category for category in variable.categories}
-        own = Discrete(values_at(named, names))
+        named = {_name_of(category, names): category for category in variable.categories}
+        _check_classes(list(named), names)
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate(names):
+            places.setdefault(name, []).append(place)
+        own = Discrete(values_at(named, places))
         super().__init__(opened, variable, reads, generates=own, probabilities=True)
+        self.class_places = tuple(places.values())
 
     @classmethod
     def head(cls, architecture: str, family: str) -> str:
         return head_of_labels(architecture, family)
 
     def class_logits(self, conditions: Mapping[str, Tensor]) -> Tensor:
-        return self.answer(conditions, lambda found: found.logits)
+        own = self.answer(conditions, lambda found: found.logits)
+        if len(self.class_places) == own.shape[-1]:
+            return own
+        shares = own.log_softmax(-1)
+        joined = shares[:, [places[0] for places in self.class_places]]
+        for category, places in enumerate(self.class_places):
+            if len(places) > 1:
+                joined[:, category] = shares[:, places].logsumexp(-1)
+        return joined
+
+
+def _name_of(category: object, names: list[str]) -> str:
+    """The name by which a model may know a category: ``3.0`` is the class ``"3"``, too."""
+    name = str(category)
+    if name not in names and isinstance(category, float) and category.is_integer():
+        return str(int(category))
+    return name
 
 
 def _class_names(model: Any) -> list[str]:
@@ -101,20 +125,24 @@ def _check_problem(opened: OpenedModel, names: list[str]) -> None:
         )
 
 
-def _check_classes(variable: Discrete, names: list[str]) -> None:
-    """Refuse a variable whose categories are not the model's classes.
+def _check_classes(categories: list[str], names: list[str]) -> None:
+    """Refuse categories that are not the model's classes.
 
     Raises:
         MechanismError: With the names on either side.
     """
-    categories = list(map(str, variable.categories))
     unknown = without(categories, names)
     undeclared = without(names, categories)
     if unknown:
+        way = "Name the categories as the model does."
+        if all(map(_PLACEHOLDER.fullmatch, names)):
+            way = (
+                "These are placeholders, which only those who trained it can read: write the names "
+                "of its classes into id2label of its config.json."
+            )
         raise MechanismError(
             f"The classifier cannot give {unknown[0]!r}: its classes are "
-            f"{', '.join(names[:8])}{', …' if len(names) > 8 else ''}. Name the categories as the "
-            "model does."
+            f"{', '.join(names[:8])}{', …' if len(names) > 8 else ''}. {way}"
         )
     if undeclared:
         raise MechanismError(

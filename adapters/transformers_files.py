@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from causalplug.adapters.places import reference_of
 from causalplug.adapters.reasons import first_line
 from causalplug.adapters.row_seeds import is_terms
+from causalplug.adapters.transformers_pixels import PixelStatistics, pixel_statistics
 from causalplug.errors import MissingDependencyError, RepositoryError
 from causalplug.files.validation import read_json
 from causalplug.hub.part import Content
@@ -21,7 +19,6 @@ from causalplug.values import Json, Named
 
 __all__ = [
     "OpenedModel",
-    "PixelStatistics",
     "architecture_of",
     "model_files",
     "open_model",
@@ -29,7 +26,6 @@ __all__ = [
 ]
 
 _WEIGHTS = "*.safetensors"
-_PREPROCESSOR = "preprocessor_config.json"
 _TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -43,34 +39,6 @@ _TOKENIZER = (
     "tokenizer.model",
 )
 _KEPT = (".json", ".safetensors", ".txt", ".model")
-
-
-@dataclass(frozen=True)
-class PixelStatistics:
-    """How a vision model wants its pixels.
-
-    Attributes:
-        side: Height and width; None if it takes any.
-        mean, std: Of the pixels in [0, 1] that it was trained on, by channel.
-    """
-
-    side: int | None
-    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
-    std: tuple[float, ...] = (0.5, 0.5, 0.5)
-
-    def pixels(self, images: Tensor, low: float, high: float) -> Tensor:
-        """Normalised pixels of images ``(n, channels, height, width)`` in [low, high].
-
-        Grey images are repeated, and all are resized to what the model reads.
-        """
-        unit = (images.float() - low) / (high - low)
-        if unit.shape[1] == 1:
-            unit = unit.expand(-1, len(self.mean), -1, -1)
-        if self.side is not None and unit.shape[2:] != (self.side, self.side):
-            size = (self.side, self.side)
-            unit = torch.nn.functional.interpolate(unit, size=size, mode="bilinear", antialias=True)
-        mean, std = (unit.new_tensor(row).view(1, -1, 1, 1) for row in (self.mean, self.std))
-        return (unit - mean) / std
 
 
 @dataclass(frozen=True)
@@ -162,7 +130,7 @@ def open_model(snapshot: Snapshot, head: str) -> OpenedModel:
     if "mask_ratio" in config:
         model.config.mask_ratio = 0.0  # a masked autoencoder hides patches at random
     missing = tuple(sorted(info["missing_keys"]))
-    statistics = _statistics(snapshot, config)
+    statistics = pixel_statistics(snapshot, config)
     tokenizer = None
     if model.main_input_name == "input_ids":
         tokenizer = open_tokenizer(snapshot)
@@ -209,18 +177,6 @@ def open_tokenizer(snapshot: Snapshot) -> object:
             f"cannot load the tokenizer of {snapshot}: {first}. Save it with its fast tokenizer "
             "(tokenizer.json)"
         ) from error
-
-
-def _statistics(snapshot: Snapshot, config: Mapping[str, Any]) -> PixelStatistics:
-    side = config.get("image_size", config.get("vision_config", {}).get("image_size"))
-    if isinstance(side, list):
-        side = side[0]
-    found: Json = {}
-    if snapshot.has(_PREPROCESSOR):
-        found = read_json(snapshot.file(_PREPROCESSOR), within=snapshot.boundary)
-    pairs = (("mean", "image_mean"), ("std", "image_std"))
-    given = {key: tuple(found[name]) for key, name in pairs if name in found}
-    return PixelStatistics(side, **given)
 
 
 def model_files(folder: Path, place: str) -> dict[str, Content]:

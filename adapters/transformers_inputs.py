@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from causalplug.adapters.transformers_files import OpenedModel, PixelStatistics
+from causalplug.adapters.transformers_files import OpenedModel
+from causalplug.adapters.transformers_pixels import PixelStatistics
 from causalplug.errors import MechanismError
 from causalplug.selection import values_at
 from causalplug.variables import Image, Text, Variable
@@ -35,6 +36,18 @@ class Reader(Protocol):
 
     def default(self) -> Variable:
         """The declaration of what it reads, where none is given."""
+        ...
+
+    def check(self, kind: Variable, what: str) -> None:
+        """Refuse what the model cannot read.
+
+        Args:
+            kind: The declaration of what is read.
+            what: What it is, for the message.
+
+        Raises:
+            MechanismError: It cannot.
+        """
         ...
 
     def run(self, model: object, value: Tensor, kind: Variable, pick: Pick) -> Tensor:
@@ -76,8 +89,12 @@ class ImageReader:
         self.statistics = statistics
 
     def default(self) -> Variable:
-        side = self.statistics.side or _SIDE
-        return Image(len(self.statistics.mean), side, side)
+        height, width = self.statistics.size or (_SIDE, _SIDE)
+        return Image(self.statistics.channels, height, width)
+
+    def check(self, kind: Variable, what: str) -> None:
+        """Refuse images of other channels."""
+        self.statistics.check_channels(kind.event_shape[0], what)
 
     def run(self, model: Any, value: Tensor, kind: Variable, pick: Pick) -> Tensor:
         pixels = self.statistics.pixels(value, kind.low, kind.high)
@@ -99,6 +116,9 @@ class TextReader:
 
     def default(self) -> Variable:
         return Text(_LENGTH)
+
+    def check(self, kind: Variable, what: str) -> None:
+        """Every text can be read; its length is known when it is."""
 
     def run(self, model: Any, value: Tensor, kind: Variable, pick: Pick) -> Tensor:
         texts = kind.decode(value.long()).tolist()

@@ -105,6 +105,7 @@ class TransformersMechanism(ConditionalMechanism):
         """A copy for one variable; it reads images of any size and texts of any length, as its
         parent declares them."""
         adapted: Self = same_kind_bound(self, parents)
+        adapted.reader.check(adapted.read_conditions[0].kind, f"The parent of {name!r}")
         return super(TransformersMechanism, adapted).bind(name, variable, parents, reads)
 
     def answer(self, conditions: Mapping[str, Tensor], pick: Pick) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from causalplug.adapters.transformers_classifier import head_of_labels
 from causalplug.adapters.transformers_files import OpenedModel
+from causalplug.adapters.transformers_inputs import reader_of
 from causalplug.adapters.transformers_mechanism import TransformersMechanism
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import register_mechanism
@@ -109,7 +110,14 @@ class TransformersEmbedding(TransformersMechanism):
     word = "backbone"
 
     def __init__(self, opened: OpenedModel, variable: Variable, reads: Variable | None = None):
+        reader_of(opened)
         width = width_of(opened.model.config.to_dict())
+        if not width:
+            raise MechanismError(
+                f"The backbone in {opened.folder} cannot give {variable.describe()}: its "
+                "configuration does not say how wide its features are (hidden_size). Wrap its "
+                "network with causalplug.wrap."
+            )
         if variable.event_shape != (width,):
             raise MechanismError(
                 f"The backbone in {opened.folder} cannot give {variable.describe()}: its features "

@@ -21,7 +21,7 @@ from causalplug.adapters.transformers_files import (
     open_model,
 )
 from causalplug.adapters.transformers_inputs import by_length, longest, tokens_of
-from causalplug.arguments import instance, takes
+from causalplug.arguments import COUNT, instance, number, read_argument, takes
 from causalplug.errors import MechanismError
 from causalplug.hub.part import Content
 from causalplug.hub.snapshot import Snapshot
@@ -44,7 +44,12 @@ __all__ = ["TransformersText"]
 _BATCH = 256
 _MOST_TOKENS = 64
 _TEXT = instance("a cp.Text", Text)
-_OPTIONS = ("max_new_tokens", "temperature", "top_k")
+_RULES = {
+    "max_new_tokens": COUNT,
+    "temperature": number(above=0),
+    "top_k": COUNT.or_none("all tokens"),
+}
+_OPTIONS = tuple(_RULES)
 
 
 @register_mechanism("transformers-text")
@@ -85,7 +90,11 @@ class TransformersText(ConditionalMechanism):
         _check_opened(opened)
         if max_new_tokens is None:
             max_new_tokens = min(_MOST_TOKENS, longest(opened.tokenizer, opened.model.config) // 2)
-        _check_options(max_new_tokens, temperature, top_k)
+        max_new_tokens = read_argument(
+            "max_new_tokens", max_new_tokens, COUNT, MechanismError, "a text model"
+        )
+        for name, value in (("temperature", temperature), ("top_k", top_k)):
+            read_argument(name, value, _RULES[name], MechanismError, "a text model")
         noise = {"tokens": NoiseSpec((max_new_tokens,), "uniform")}
         super().__init__(variable, prompts.conditions, noise)
         self.prompts = prompts
@@ -298,12 +307,4 @@ def _check_opened(opened: OpenedModel) -> None:
         raise MechanismError(
             f"The text model in {opened.folder} cannot be used: the folder holds no tokenizer. "
             "Save its tokenizer beside it (tokenizer.save_pretrained)."
-        )
-
-
-def _check_options(max_new_tokens: int, temperature: float, top_k: int | None) -> None:
-    if max_new_tokens < 1 or not temperature > 0 or (top_k is not None and top_k < 1):
-        raise MechanismError(
-            f"max_new_tokens={max_new_tokens}, temperature={temperature}, top_k={top_k} cannot be "
-            "used: all of them are above 0."
         )

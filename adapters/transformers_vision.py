@@ -13,6 +13,7 @@ from causalplug.adapters.row_seeds import own_randomness
 from causalplug.adapters.transformers_backbone import BackboneEncoder
 from causalplug.adapters.transformers_files import OpenedModel
 from causalplug.adapters.transformers_numbers import pooled_states
+from causalplug.adapters.transformers_pixels import PixelStatistics
 from causalplug.encoders.encoders import register_encoder
 from causalplug.errors import MechanismError
 from causalplug.networks import freeze
@@ -49,11 +50,15 @@ class TransformersEncoder(BackboneEncoder):
                 "texts. Load a vision model."
             )
         tower = towers.get("vision_model", opened.model)
-        found = _features(tower, opened, variable, torch.zeros(1, *variable.event_shape))
+        statistics = opened.statistics.whole()
+        statistics.check_channels(variable.event_shape[0], "An image of this variable")
+        found = _features(
+            tower, statistics, not opened.missing, variable, torch.zeros(1, *variable.event_shape)
+        )
         super().__init__(variable, opened, size, optional=_POOLERS, width=found.shape[1])
         self.backbone = tower
         self.has_pooler = not opened.missing
-        self.statistics = opened.statistics
+        self.statistics = statistics
         freeze(self)
 
     @staticmethod
@@ -72,16 +77,18 @@ class TransformersEncoder(BackboneEncoder):
         return pooled_states(found, self.has_pooler)
 
 
-def _features(tower: Any, opened: OpenedModel, variable: Any, images: Tensor) -> Tensor:
+def _features(
+    tower: Any, statistics: PixelStatistics, has_pooler: bool, variable: Any, images: Tensor
+) -> Tensor:
     """Features ``(n, width)`` of a few images, by which the backbone's width is known.
 
     Raises:
         MechanismError: The backbone gives no features of images.
     """
-    pixels = opened.statistics.pixels(images + variable.low, variable.low, variable.high)
+    pixels = statistics.pixels(images + variable.low, variable.low, variable.high)
     try:
         with torch.no_grad(), own_randomness():
-            return pooled_states(tower(pixel_values=pixels), not opened.missing)
+            return pooled_states(tower(pixel_values=pixels), has_pooler)
     except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
         reason = first_line(error)
         raise MechanismError(

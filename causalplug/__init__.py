@@ -66,7 +66,7 @@ _EXPORTS = {
     "causalplug.mechanisms.frozen.generator": ["FrozenMechanism"],
     "causalplug.mechanisms.frozen.condition": ["Condition"],
     "causalplug.mechanisms.frozen.conditional": ["ConditionalMechanism"],
-    "causalplug.mechanisms.frozen.wrapped": ["wrap"],
+    "causalplug.mechanisms.frozen.wrap": ["wrap"],
     "causalplug.mechanisms.frozen.label_map": ["Label", "LabelMap"],
     "causalplug.checks.projection": ["check_projection"],
     "causalplug.mechanisms.frozen.renderer": ["Renderer"],
@@ -83,7 +83,8 @@ _EXPORTS = {
     "causalplug.training.generators": ["fit_generator"],
     "causalplug.data.infer": ["InferredVariables"],
     "causalplug.training.report": ["TrainingReport"],
-    "causalplug.training.trainer": ["Trainer", "fit"],
+    "causalplug.training.fit": ["fit"],
+    "causalplug.training.trainer": ["Trainer"],
     "causalplug.variables": [
         "Continuous",
         "Count",

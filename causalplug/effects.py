@@ -103,8 +103,9 @@ class Effects(Model):
         from causalplug.sampling.estimate import estimate
         from causalplug.sampling.guard import known_sources
         from causalplug.uncertainty.completeness import completeness_caveats
-        from causalplug.uncertainty.intervals import with_intervals
+        from causalplug.uncertainty.intervals import check_one_step, with_intervals
 
+        check_one_step(one_step, interval, data)
         options = SamplingOptions(
             seed=seed,
             batch_size=batch_size,
@@ -131,7 +132,7 @@ class Effects(Model):
                 level=level,
                 one_step=one_step,
                 interval=interval,
-                ask=lambda rows: estimate(self, question, rows, options=options),
+                ask=lambda model, rows: estimate(model, question, rows, options=options),
             )
 
         def model_answer() -> Estimate:

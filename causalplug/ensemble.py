@@ -34,7 +34,7 @@ from causalplug.sampling.effects import ate_query, curve
 from causalplug.sampling.estimate import estimate
 from causalplug.sampling.options import DEFAULTS, INTERVAL_RULES, SamplingOptions
 from causalplug.sampling.rules import DATA, DO, EFFECT, GIVEN, ROW_COUNT, VARIABLES
-from causalplug.uncertainty.intervals import with_intervals
+from causalplug.uncertainty.intervals import check_one_step, with_intervals
 from causalplug.values import Named
 from causalplug.wording import shortened
 
@@ -122,9 +122,14 @@ class Ensemble:
         Raises:
             MechanismError: Fewer than two seeds; before anything is trained.
         """
-        from causalplug.training.trainer import fit
+        from causalplug.training.fit import fit
 
         chosen = list(seeds)
+        if len(set(chosen)) < len(chosen):
+            raise MechanismError(
+                f"seeds={chosen} cannot be used: models of one seed are one model, which has "
+                "nothing to disagree on. Give different seeds."
+            )
         members = cls(list(map(build, chosen)), level=level)
         for seed, member in zip(chosen, members, strict=True):
             if output_dir is None:
@@ -168,6 +173,7 @@ class Ensemble:
         started = time.perf_counter()
         if level is None:
             level = self.level
+        check_one_step(one_step, "auto", data)
         options = SamplingOptions(
             seed=seed,
             batch_size=batch_size,
@@ -179,7 +185,7 @@ class Ensemble:
         )
         answers = []
         for k, member in enumerate(self.members):
-            own = replace(options, seed=options.seed + k)
+            own = replace(options, seed=(options.seed + k) % 2**63)
             answer = estimate(member, query, n, data=data, options=own)
             known = {"data": data, "level": level, "one_step": one_step}
             answers.append(with_intervals(member, answer, query, **known))
@@ -289,7 +295,7 @@ class Ensemble:
                     given=given,
                     variables=variables,
                     images=images,
-                    seed=seed + k,
+                    seed=(seed + k) % 2**63,
                     allow_unidentified=allow_unidentified,
                     interpolate=interpolate,
                     batch_size=batch_size,
@@ -341,7 +347,7 @@ class Ensemble:
                     factual=factual,
                     draws=draws,
                     images=images,
-                    seed=seed + k,
+                    seed=(seed + k) % 2**63,
                     allow_unidentified=allow_unidentified,
                     interpolate=interpolate,
                     batch_size=batch_size,
@@ -398,8 +404,9 @@ class Ensemble:
             disagreement=spread,
         )
         words = f"{level:.0%} intervals: the sampling of the rows, of training and of the model."
+        without = [answer for answer in answers if answer.table["low"].isna().all()]
         if np.isnan(sampling).all():
-            words = first.interval
+            words = (without or [first])[0].interval
         marked = [answer for answer in answers if answer.marked]
         worst = (marked or [first])[0]
         return replace(
@@ -415,6 +422,9 @@ class Ensemble:
             members=pd.DataFrame({f"member {k}": row for k, row in enumerate(values)}),
             level=level,
             interval=words,
+            images_painted=sum(answer.images_painted for answer in answers),
+            images_reused=sum(answer.images_reused for answer in answers),
+            variance_parts=(),
         )
 
     @staticmethod
@@ -427,9 +437,9 @@ class Ensemble:
 
 def _student(level: float, freedom: int) -> float:
     """Two-sided quantile of Student's t."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf((1 + level) / 2, freedom))
+    return float(stdtrit(freedom, (1 + level) / 2))
 
 
 def _column(answers: Sequence[Estimate], name: str) -> np.ndarray:

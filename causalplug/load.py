@@ -9,10 +9,22 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from causalplug.arguments import COUNT, FLAG, MAPPING, NAME, TEXT, instance, number, takes
+from causalplug.arguments import (
+    COUNT,
+    FLAG,
+    MAPPING,
+    NAME,
+    TEXT,
+    Rule,
+    instance,
+    number,
+    several,
+    takes,
+    whole,
+)
 from causalplug.errors import RepositoryError
 from causalplug.hub.loading import FETCHING, Access, load_as
-from causalplug.values import Named
+from causalplug.values import Named, Value
 from causalplug.variables import Variable
 
 if TYPE_CHECKING:
@@ -20,6 +32,22 @@ if TYPE_CHECKING:
     from causalplug.variables import Image
 
 
+def _known_device(value: Value) -> Value:
+    """A device that is there.
+
+    Raises:
+        ValueError: It is not.
+    """
+    import torch
+
+    try:
+        torch.empty(0, device=value)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError from error
+    return value
+
+
+_DEVICE = Rule("a device that torch finds on this computer, such as 'cpu'", _known_device)
 _NAME = NAME.or_none("none")
 _SCHEDULER = NAME.or_else(instance('a mapping with its "class" and settings', Mapping))
 _IMAGES = instance("a mapping from arguments to images, such as {'image': …}", Mapping)
@@ -28,8 +56,10 @@ _IMAGES = instance("a mapping from arguments to images, such as {'image': …}",
 @takes(
     RepositoryError,
     **FETCHING,
+    device=_DEVICE.or_none("the CPU"),
     module=_NAME,
     variable=instance("the declaration of a variable", Variable).or_none("what it is by itself"),
+    classes=several(whole(0)).or_none("0, 1, 2, …"),
     steps=COUNT.or_none(),
     guidance_scale=number(low=0).or_none(),
     negative_prompt=TEXT.or_none("none"),

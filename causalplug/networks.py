@@ -1,15 +1,16 @@
-"""Small helpers for torch modules: freezing, initial weights that depend on a seed alone, and
-the location and scale of columns."""
+"""Small helpers for torch modules: freezing, initial weights that depend on a seed alone, shapes,
+and the location and scale of columns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["freeze", "initialised", "is_out_of_memory", "location_and_scale"]
+__all__ = ["common_shape", "freeze", "initialised", "is_out_of_memory", "location_and_scale"]
 
 _SIGNS = (
     "out of memory",
@@ -37,6 +38,15 @@ def initialised(build: Callable[[], _N], seed: int) -> _N:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed % 2**63)  # of the CPU alone
         return build()
+
+
+def common_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """What shapes broadcast to.
+
+    ``torch.broadcast_shapes`` says the same, but its first call imports sympy, which takes most of
+    a second.
+    """
+    return np.broadcast_shapes(*shapes)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -23,6 +23,7 @@ from causalplug.errors import SamplingError
 from causalplug.selection import by_name, drop
 from causalplug.tensors import rows_at
 from causalplug.values import Json
+from causalplug.wording import shortened
 
 __all__ = ["Noise", "NoiseSpec", "Provenance", "Seen"]
 
@@ -54,13 +55,17 @@ class NoiseSpec:
         return max(1, _BLOCK // max(1, math.prod(self.shape)))
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """``(n, *shape)`` fresh draws on the generator's device."""
-        device = generator.device
+        """``(n, *shape)`` fresh draws on the generator's device: the same numbers, of 32 bits, in
+        every default precision of torch."""
+        return self._draw(n, generator).to(torch.get_default_dtype())
+
+    def _draw(self, n: int, generator: torch.Generator) -> Tensor:
+        drawn = torch.empty(n, *self.shape, device=generator.device, dtype=torch.float32)
         if self.distribution == "normal":
-            return torch.randn(n, *self.shape, generator=generator, device=device)
+            return drawn.normal_(generator=generator)
         if self.distribution == "uniform":
-            return torch.rand(n, *self.shape, generator=generator, device=device)
-        exponential = torch.empty(n, *self.shape, device=device).exponential_(generator=generator)
+            return drawn.uniform_(generator=generator)
+        exponential = drawn.exponential_(generator=generator)
         return -exponential.clamp_min_(torch.finfo(torch.float32).tiny).log_()
 
 
@@ -146,6 +151,11 @@ class Noise:
         device: torch.device | str = "cpu",
     ):
         if isinstance(n, Tensor):
+            if n.is_floating_point():
+                raise SamplingError(
+                    f"Noise cannot have the row numbers {shortened(n.tolist())}: they have to be "
+                    "whole numbers."
+                )
             self.rows = n.to("cpu", torch.int64)
         else:
             self.rows = torch.arange(n)
@@ -307,15 +317,31 @@ class Noise:
             raise SamplingError(
                 f"{path} cannot be read: {why}. Check the path, or write it with Noise.save."
             ) from error
-        rows = tensors.pop("rows")
-        fixed = {key.removeprefix("fixed/"): value for key, value in tensors.items()}
-        text = metadata.get("provenance")
-        if text is None:
+        try:
+            rows = _row_numbers(tensors.pop("rows"))
+            seed = int(metadata["seed"])
             provenance = None
-        else:
-            provenance = Provenance.from_text(text)
-        seed = int(metadata["seed"])
+            if "provenance" in metadata:
+                provenance = Provenance.from_text(metadata["provenance"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise SamplingError(
+                f"{path} cannot be read: it is damaged ({type(error).__name__}: {error}). Write it "
+                "again with Noise.save."
+            ) from error
+        fixed = {key.removeprefix("fixed/"): value for key, value in tensors.items()}
         return cls(rows, seed, fixed=fixed, provenance=provenance, device=device)
+
+
+def _row_numbers(rows: Tensor) -> Tensor:
+    """Row numbers, if they are such.
+
+    Raises:
+        ValueError: They are not whole numbers of at least 0 in a row.
+    """
+    whole_numbers = not (rows.is_floating_point() or rows.is_complex()) and rows.ndim == 1
+    if not whole_numbers or bool((rows < 0).any()):
+        raise ValueError("its row numbers are not whole numbers of at least 0")
+    return rows
 
 
 def _joined(parts: Sequence[Mapping[str, Tensor]], keys: Iterable[str]) -> dict[str, Tensor]:

@@ -21,6 +21,8 @@ DATA = {
     "cxr": "folder with cxr_real_64.npz, covidx9a_labels.csv.gz and acgan_generated_112.npz",
     "sachs": "the discretised cells of Sachs et al., a file",
     "networks": "folder with asia.bif and sachs.bif of bnlearn",
+    "pretrained": "folder with mnist-lenet and mnist-cgan-mlp, see recipes/mnist_diamond",
+    "morphomnist": "folder with Morpho-MNIST and its judges, see recipes/morphomnist",
 }
 
 
@@ -61,6 +63,15 @@ FIGURES = (
     Figure("mnist_counterfactual", "mnist_counterfactual.run", "--data {mnist}"),
     Figure("invariant_faces", "invariant_faces.run", "--data {mnist}"),
     Figure("diffusion_mediator", "diffusion_mediator.run"),
+    Figure("report_finding", "report_finding.run"),
+    Figure("mnist_diamond", "mnist_diamond.run", "--data {mnist} --pretrained {pretrained}"),
+    Figure("thickness_frontdoor", "thickness_frontdoor.run", "--data {morphomnist}"),
+    Figure(
+        "morphomnist",
+        "morphomnist.run",
+        "--data {morphomnist} --lenet {pretrained}/mnist-lenet",
+    ),
+    Figure("morphomnist_confounded", "morphomnist.confounded"),
     Figure(
         "cxr",
         "cxr.run",

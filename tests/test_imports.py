@@ -14,6 +14,7 @@ ROOT = Path(causalplug.__file__).parents[1]
 ROOMS = [
     "moved",
     "errors",
+    "installed",
     "selection",
     "tensors",
     "values",
@@ -41,6 +42,7 @@ ROOMS = [
     "training",
     "sampling",
     "uncertainty",
+    "samples",
     "effects",
     "dcm",
     "ensemble",

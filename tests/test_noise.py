@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from causalplug.errors import SamplingError
 from causalplug.noise import Noise, NoiseSpec
@@ -86,3 +87,28 @@ def test_noise_that_cannot_be_made_or_read(tmp_path):
     for name, why in (("missing", "there is no such file"), ("bad", "header")):
         with pytest.raises(SamplingError, match=f"{name} cannot be read: .*{why}"):
             Noise.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata"),
+    [
+        ({"other": torch.zeros(1)}, {"seed": "1"}),
+        ({"rows": torch.zeros(2)}, {"seed": "1"}),
+        ({"rows": torch.tensor([-1])}, {"seed": "1"}),
+        ({"rows": torch.zeros(2, 2, dtype=torch.int64)}, {"seed": "1"}),
+        ({"rows": torch.tensor([1])}, {"seed": "x"}),
+        ({"rows": torch.tensor([1])}, {}),
+        ({"rows": torch.tensor([1])}, {"seed": "1", "provenance": "{}"}),
+        ({"rows": torch.tensor([1])}, {"seed": "1", "provenance": "[1"}),
+    ],
+)
+def test_a_damaged_file_of_noise_is_refused(tmp_path, tensors, metadata):
+    path = tmp_path / "noise.safetensors"
+    save_file(tensors, path, metadata={"format": "causalplug-noise-1", **metadata})
+    with pytest.raises(SamplingError, match="damaged"):
+        Noise.load(path)
+
+
+def test_row_numbers_are_whole():
+    with pytest.raises(SamplingError, match="whole numbers"):
+        Noise(torch.tensor([0.5, 1.5]))

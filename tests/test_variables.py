@@ -7,7 +7,14 @@ import torch
 from PIL import Image as PILImage
 
 from causalplug.errors import DataError, VariableError
-from causalplug.variables import Continuous, Discrete, Image, variable_from_dict
+from causalplug.variables import (
+    Continuous,
+    Discrete,
+    Image,
+    Text,
+    Vector,
+    variable_from_dict,
+)
 
 COLOUR = Discrete(["red", "green", "blue"])
 
@@ -140,3 +147,22 @@ def test_what_only_looks_like_numbers_is_no_continuous_value(values):
 def test_what_is_no_image_is_refused(values, message):
     with pytest.raises(DataError, match=message):
         Image(1, 2, 2).encode(values, "I")
+
+
+def test_texts_come_back_with_all_their_characters():
+    text = Text(16)
+    assert text.decode(text.encode(["a\x00", "é"])).tolist() == ["a\x00", "é"]
+    with pytest.raises(DataError, match="UTF-8 cannot hold"):
+        text.encode(["\ud800"])
+
+
+def test_numbers_too_large_for_a_vector_are_refused():
+    with pytest.raises(DataError, match="not finite"):
+        Vector(2).encode([[1e300, 0.0]])
+
+
+@pytest.mark.parametrize("pack", [list, pd.Series])
+def test_images_of_several_sizes_are_refused(pack):
+    images = pack([np.zeros((1, 4, 4)), np.zeros((1, 5, 5))])
+    with pytest.raises(DataError, match=r"several sizes|same shape"):
+        Image(1, 4, 4).encode(images)

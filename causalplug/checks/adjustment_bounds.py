@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.query import Event, Query, Term
@@ -66,7 +66,7 @@ class NormalEnds:
 
     def ends(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """Confidence limits of the one answer."""
-        width = float(norm.ppf((1 + level) / 2))
+        width = float(ndtri((1 + level) / 2))
         low, high = self.low - width * self.errors[0], self.high + width * self.errors[1]
         return np.array([low]), np.array([high])
 

@@ -18,7 +18,7 @@ from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.identification.tables import Table, common_categories
-from causalplug.selection import all_of_kind, by_name, firsts, map_values, pick, within, without
+from causalplug.selection import all_of_kind, by_name, map_values, pick, within, without
 from causalplug.values import Named
 from causalplug.variables.columns import as_array
 from causalplug.wording import listed, shortened
@@ -28,6 +28,7 @@ __all__ = [
     "are_rows",
     "columns_of",
     "described_source",
+    "in_clusters",
     "read_data",
     "resampled",
 ]
@@ -116,7 +117,7 @@ def read_data(
     given = _sources(graph, items, sources)
     reader = _Reader(graph, domains, set(means), set(needed), ranges, encoders, _truths(values))
     read = [reader.table(item, source) for item, source in zip(items, given, strict=True)]
-    tables = firsts(read)
+    tables = [table for table, _ in read]
     _check_values(common_categories(tables), values, domains)
     common = common_categories(tables, values)
     common.update({name: tuple(v) for name, v in domains.items() if name in graph})
@@ -195,6 +196,11 @@ def are_rows(data: object) -> bool:
     return not isinstance(data, np.ndarray | Table | list | tuple) and (
         type(data).__name__ != "Series"
     )
+
+
+def in_clusters(item: Any) -> bool:
+    """Whether ``item`` is a DataSource that says which of its rows are not independent."""
+    return type(item).__name__ == "DataSource" and item.clustered
 
 
 def described_source(graph: CausalGraph, item: object) -> Source:

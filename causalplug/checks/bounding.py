@@ -20,11 +20,12 @@ from causalplug.checks.bound_data import (
     are_rows,
     columns_of,
     described_source,
+    in_clusters,
     read_data,
 )
 from causalplug.checks.bound_query import named_values, outcomes_with_mean
 from causalplug.checks.bound_solver import Formula, Program
-from causalplug.checks.bounds import Bounds
+from causalplug.checks.bounds import Bounds, ConfidenceEnds
 from causalplug.errors import DataError, QueryError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import as_sources
@@ -32,7 +33,7 @@ from causalplug.identification.assumptions import BOUNDING, Assume, as_assumptio
 from causalplug.identification.identification import identify
 from causalplug.identification.query import Query, as_query
 from causalplug.selection import keep, without
-from causalplug.wording import listed
+from causalplug.wording import check_known, listed
 
 __all__ = ["bounds"]
 
@@ -119,6 +120,8 @@ def bounds(
     expect_graph(graph, "the query cannot be bounded")
     asked = as_query(query)
     asked.check(graph.index)
+    for what, named in (("domains", domains), ("ranges", ranges), ("encoders", encoders)):
+        check_known(named or (), graph.index, f"{what}= cannot be used")
     assumptions = as_assumptions(graph, assume, kinds=BOUNDING)
     adjusted = _by_adjustment(
         graph, asked, data, sources, domains or {}, ranges or {}, assumptions, threshold, seed
@@ -152,7 +155,15 @@ def bounds(
         solver = Program(asked, read, assumptions, most_unknowns, nodes)
         lows, highs, unknowns = solver.lows, solver.highs, solver.unknowns
         status, notes = solver.verdict()
-    exact = all(sampled.exact for sampled in read.tables)
+    if isinstance(data, list | tuple):
+        clustered = any(map(in_clusters, data))
+    else:
+        clustered = in_clusters(data)
+    resample: Callable[[], ConfidenceEnds] | None = partial(solver.resample, resamples, seed)
+    if all(sampled.exact for sampled in read.tables):
+        resample = None
+    elif clustered:
+        resample = _refuse_clusters
     return Bounds(
         query=asked.name or str(asked),
         status=status,
@@ -164,7 +175,14 @@ def bounds(
         assumptions=tuple(map(str, assumptions)),
         notes=(*read.notes, *notes),
         unknowns=unknowns,
-        resample=None if exact else partial(solver.resample, resamples, seed),
+        resample=resample,
+    )
+
+
+def _refuse_clusters() -> ConfidenceEnds:
+    raise DataError(
+        "the bounds have no interval: their rows come in clusters, and it takes rows as "
+        "independent. Give one row of each cluster, or resample whole clusters and bound each"
     )
 
 
@@ -203,7 +221,7 @@ def _by_adjustment(
         highs=np.array([ends.high]),
         identification=identify(graph, query, [source]),
         notes=(*notes, how_adjusted(arms)),
-        resample=lambda: ends,
+        resample=_refuse_clusters if in_clusters(data) else lambda: ends,
     )
 
 

@@ -12,14 +12,13 @@ import numpy as np
 from causalplug.checks.bound_form import Form, limits
 from causalplug.errors import QueryError
 from causalplug.identification.identification import Identification
-from causalplug.selection import firsts, seconds
 from causalplug.values import Json
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Bounds", "Resamples", "Vertices"]
+__all__ = ["Bounds", "ConfidenceEnds", "Resamples", "Vertices"]
 
 
 Ends = tuple[np.ndarray, np.ndarray]
@@ -92,7 +91,7 @@ class Vertices:
         found = []
         for low, high in zip(self.lows, self.highs, strict=True):
             found.append(limits(low, high, self.values, self.draws, level))
-        return np.array(firsts(found)), np.array(seconds(found))
+        return np.array([low for low, _ in found]), np.array([high for _, high in found])
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +182,7 @@ class Bounds:
 
         Raises:
             QueryError: If the level is not between 0 and 1.
+            DataError: If the rows came in clusters.
         """
         if not 0 < level < 1:
             raise QueryError(f"level={level} is not between 0 and 1; 0.95 is usual")

@@ -81,9 +81,10 @@ def cell_support(
 
 def _below(means: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """P(N < limit) for Poisson counts N."""
-    from scipy.stats import poisson
+    from scipy.special import pdtr
 
-    found: np.ndarray = poisson.cdf(np.ceil(limits) - 1, means)
+    most = np.ceil(limits) - 1
+    found: np.ndarray = np.where(most < 0, 0.0, pdtr(np.maximum(most, 0), means))
     return found
 
 

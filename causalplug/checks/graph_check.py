@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from causalplug.arguments import COUNT, MAPPING, ROWS, SEED, SHARE, takes, whole
-from causalplug.checks.bound_data import columns_of
+from causalplug.checks.bound_data import columns_of, in_clusters
 from causalplug.checks.graph_report import GraphCheck, TestedConstraint
 from causalplug.checks.independence import Column, IndependenceTests, Outcome, column_of
 from causalplug.checks.reweighting import Reweighting
@@ -19,7 +19,7 @@ from causalplug.graphs.source import Source, as_sources
 from causalplug.identification.implied import Constraint, implied_constraints
 from causalplug.selection import within
 from causalplug.values import Named
-from causalplug.wording import listed
+from causalplug.wording import check_known, listed
 
 __all__ = ["check_graph", "tables_to_test"]
 
@@ -79,7 +79,8 @@ def check_graph(
         A :class:`GraphCheck`.
 
     Raises:
-        DataError: If a table cannot be read, has missing values, or has none of the variables.
+        DataError: If a table cannot be read, has missing values, has none of the variables, or its
+            rows come in clusters.
         GraphError, SourceError: If the graph or the sources do not fit.
 
     Example:
@@ -91,6 +92,7 @@ def check_graph(
         False
     """
     expect_graph(graph, "the graph cannot be checked")
+    check_known(encoders or (), graph.index, "encoders= cannot be used")
     if isinstance(data, list | tuple):
         items = data
     else:
@@ -159,6 +161,11 @@ def tables_to_test(
 ) -> list[_Table]:
     """The tables as tests read them, each with the graph over its columns; arguments as for
     :func:`check_graph`."""
+    if any(map(in_clusters, items)):
+        raise DataError(
+            "the graph cannot be checked: the rows come in clusters, and the tests take rows as "
+            "independent; give one row of each cluster"
+        )
     read = list(map(columns_of, items))
     described = as_sources(
         graph, sources if sources is not None else _described(graph, items, read)
@@ -199,6 +206,11 @@ def _table(
     seed: int,
 ) -> _Table:
     names = [name for name in graph.variables if name in source.recorded and name in columns]
+    if not names:
+        raise DataError(
+            f"the graph cannot be checked: {source} has none of its columns; the table's are "
+            f"{listed(columns)}"
+        )
     count = len(columns[names[0]])
     if count < _FEWEST:
         raise DataError(f"the graph cannot be checked on {count} rows; {_FEWEST} are the least")

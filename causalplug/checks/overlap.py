@@ -212,7 +212,9 @@ def overlap_of(
 def _check_tables(tables: Sequence[object], result: Identification) -> None:
     """Raise unless there is a table of columns for every source."""
     for table in tables:
-        if not hasattr(table, "__getitem__") or not hasattr(table, "__contains__"):
+        if isinstance(table, list | tuple | str) or not (
+            hasattr(table, "__getitem__") and hasattr(table, "__contains__")
+        ):
             raise DataError(
                 f"overlap cannot be checked on a {type(table).__name__}: give a DataFrame or a "
                 "dict of arrays; DCM.estimate(data=…) takes a DataSource, too"

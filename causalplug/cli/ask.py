@@ -15,6 +15,7 @@ from causalplug.cli.output import (
     check_folder,
     json_option,
     level_option,
+    png_option,
     show_json,
     show_rows,
     tell,
@@ -254,11 +255,7 @@ def counterfactual(
 @click.option(
     "--compare", is_flag=True, help="Add a column with the identified formula evaluated on --data."
 )
-@click.option(
-    "--png",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the images that QUERY asks for to this file.",
-)
+@png_option("Write the images that QUERY asks for to this file.", images=True)
 @_sampling
 def estimate(
     repo: str,

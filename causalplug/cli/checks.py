@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from causalplug.cli.given import names, pairs, read_assumption, read_given_graph
-from causalplug.cli.output import json_option, level_option, save_figure, show_json
+from causalplug.cli.output import json_option, level_option, png_option, save_figure, show_json
 from causalplug.cli.tables import columns_option, conditions, where_option
 from causalplug.errors import DataError
 from causalplug.selection import map_values, within, without
@@ -106,9 +106,7 @@ def bounds(
 @click.option(
     "--require", is_flag=True, help="Make it an error (exit code 2) if the rows contradict it."
 )
-@click.option(
-    "--png", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it."
-)
+@png_option("Draw it.")
 @json_option
 def check_graph(
     graph: str,

@@ -6,6 +6,7 @@ import click
 
 from causalplug.cli.models import load_model, revision_option
 from causalplug.cli.output import json_option, show_json
+from causalplug.installed import require
 
 __all__ = ["demo"]
 
@@ -37,9 +38,9 @@ def demo(
     as_json: bool,
 ) -> None:
     """Serve a page on which MODEL can be asked, until Ctrl-C."""
-    from causalplug.demo.app import app, check_installed
+    require("the page cannot be served", "demo", "gradio", "matplotlib")
+    from causalplug.demo.app import app
 
-    check_installed()
     model = load_model(repo, revision)
     name = repo.rstrip("/").rpartition("/")[2]
     page = app(model, title=title or name, n=n)

@@ -9,7 +9,7 @@ import click
 
 from causalplug.cli.given import assume_option, read_assumption
 from causalplug.cli.models import load_model, revision_option
-from causalplug.cli.output import json_option, level_option, save_figure, show_json
+from causalplug.cli.output import json_option, level_option, png_option, save_figure, show_json
 from causalplug.cli.tables import (
     check_has_table,
     columns_option,
@@ -47,11 +47,7 @@ __all__ = ["drivers"]
     is_flag=True,
     help="Answer even if the data do not determine the answer; it is marked.",
 )
-@click.option(
-    "--png",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw it on one page: .png, .svg or .pdf.",
-)
+@png_option("Draw it on one page: .png, .svg or .pdf.")
 @revision_option
 @json_option
 def drivers(

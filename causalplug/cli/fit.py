@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from causalplug.cli.models import load_part, revision_option
-from causalplug.cli.output import json_option, save_figure, show_json
+from causalplug.cli.output import json_option, png_option, save_figure, show_json
 from causalplug.cli.sources import header
 from causalplug.cli.tables import columns_option, encoded_rows, where_option
 from causalplug.errors import DataError, MechanismError
@@ -40,9 +40,7 @@ __all__ = ["check_fit"]
     "--rows", type=click.IntRange(min=1), default=400, show_default=True, help="Images per value."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "--png", type=click.Path(dir_okay=False, path_type=Path), help="Draw the first report."
-)
+@png_option("Draw the first report.")
 @revision_option
 @json_option
 def check_fit(

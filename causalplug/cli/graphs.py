@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from causalplug.cli.given import assume_option, names, pairs, read_assumption, read_given_graph
-from causalplug.cli.output import json_option, save_figure, show_json
+from causalplug.cli.output import json_option, png_option, save_figure, show_json
 from causalplug.cli.sources import read_given_sources, source_option
 from causalplug.cli.tables import columns_option
 from causalplug.values import Json
@@ -27,12 +27,7 @@ _format = click.option(
 _latents = click.option(
     "--latents", default="", metavar="NAMES", help="Hidden variables to project out, such as A,B."
 )
-_png = click.option(
-    "--png",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write a picture to FILE.",
-)
+_png = png_option("Write a picture to FILE.")
 
 
 @click.command(

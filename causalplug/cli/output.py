@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from causalplug.caveats import Caveat
 from causalplug.errors import DataError
+from causalplug.installed import require
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -26,11 +27,14 @@ __all__ = [
     "json_option",
     "level_option",
     "plain",
+    "png_option",
     "save_figure",
     "show_json",
     "show_rows",
     "tell",
 ]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 level_option = click.option(
@@ -42,6 +46,63 @@ level_option = click.option(
 )
 
 _CHANNELS = (1, 3, 4)
+_IMAGES = ("bmp", "gif", "jpeg", "jpg", "pdf", "png", "tif", "tiff", "webp")
+"""Suffixes of images that Pillow writes."""
+_DRAWINGS = (*_IMAGES, "avif", "eps", "pgf", "ps", "raw", "rgba", "svg", "svgz")
+"""Suffixes that some version of matplotlib writes."""
+
+
+def png_option(text: str, *, images: bool = False) -> Callable[[_Command], _Command]:
+    """The option ``--png FILE`` of a command that draws.
+
+    A file that cannot be written, and a missing matplotlib, are refused before any work.
+
+    Args:
+        text: What is drawn, for ``--help``.
+        images: Images are written as they are, without matplotlib.
+    """
+    return click.option(
+        "--png",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help=text,
+        callback=_writable if images else _drawable,
+    )
+
+
+def _drawable(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a drawing that could not be written in the end."""
+    if path is not None:
+        _check_place(path, _DRAWINGS, "name it .png, .svg or .pdf")
+        require("no picture can be drawn", "plots", "matplotlib")
+    return path
+
+
+def _writable(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse images that could not be written in the end."""
+    if path is not None:
+        _check_place(path, _IMAGES, "name it .png")
+    return path
+
+
+def _check_place(path: Path, suffixes: Iterable[str], way_out: str) -> None:
+    """Raise if no picture can be written under this name.
+
+    Raises:
+        DataError: The suffix names no form of picture, or there is no such folder.
+    """
+    if path.suffix.removeprefix(".").casefold() not in suffixes:
+        raise _no_form(path, way_out)
+    if not path.absolute().parent.is_dir():
+        raise DataError(
+            f"the picture cannot be written to {path}: there is no folder {path.parent}; make it, "
+            "or name another file"
+        )
+
+
+def _no_form(path: Path, way_out: str) -> DataError:
+    why = f"{path.suffix or 'a name without a suffix'} is no form of picture that is known"
+    return DataError(f"the picture cannot be written to {path}: {why}; {way_out}")
 
 
 def show_json(value: object) -> None:
@@ -87,10 +148,7 @@ def save_figure(figure: Any, path: Path) -> None:
     except ValueError:
         if path.suffix.removeprefix(".").casefold() in figure.canvas.get_supported_filetypes():
             raise
-        why = f"{path.suffix or 'a name without a suffix'} is no form of picture that is known"
-        raise DataError(
-            f"the picture cannot be written to {path}: {why}; name it .png, .svg or .pdf"
-        ) from None
+        raise _no_form(path, "name it .png, .svg or .pdf") from None
 
 
 def check_folder(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import click
@@ -166,7 +166,7 @@ def declared_source(item: Named, path: Path) -> Source:
     if "recorded" in item:
         return Source(item["recorded"], do=do, name=item.get("name"))
     options = {key: item[key] for key in TEXT_KEYS if key in item}
-    columns = header(beside(item["file"], path), chosen=item.get("columns"), **options)
+    columns = header(beside(item["file"], path), chosen=item.get("columns"), options=options)
     columns = renamed(columns, item)
     return Source(
         [*columns, *(name for name in do if name not in columns)],
@@ -189,13 +189,15 @@ def beside(name: str, path: Path) -> Path:
     return found
 
 
-def header(path: Path, *, chosen: object = None, **options: str) -> list[str]:
+def header(
+    path: Path, *, chosen: object = None, options: Mapping[str, str] | None = None
+) -> list[str]:
     """The columns of a table, or of a folder of images, without its rows.
 
     Args:
         path: The file or folder.
         chosen: The columns that will be taken; without it every column needs a name.
-        **options: Separator, decimal sign and encoding of a text file.
+        options: Separator, decimal sign and encoding of a text file.
 
     Raises:
         SourceError, DataError: It cannot be read, or is of no known kind.
@@ -214,7 +216,7 @@ def header(path: Path, *, chosen: object = None, **options: str) -> list[str]:
         from causalplug.data.source import DataSource
 
         return list(DataSource(path).names)
-    columns = list(detect(path, TextOptions(**options)).names)
+    columns = list(detect(path, TextOptions(**(options or {}))).names)
     if chosen is None and any(not column.strip() for column in columns):
         raise SourceError(
             f"{path} cannot be used: it has a column without a name (names of rows?); write it "

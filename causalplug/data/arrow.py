@@ -14,8 +14,17 @@ from causalplug.errors import DataError
 from causalplug.files.facts import is_pointer
 from causalplug.variables import Variable
 from causalplug.variables.columns import TextColumn
+from causalplug.wording import shortened
 
-__all__ = ["arrow_column", "arrow_file", "from_arrow", "is_arrow", "is_arrow_array", "parquet"]
+__all__ = [
+    "arrow_column",
+    "arrow_file",
+    "exported_column",
+    "from_arrow",
+    "is_arrow",
+    "is_arrow_array",
+    "parquet",
+]
 
 _ROWS, _PARQUET_ROWS, _HEAVY_ROWS = 65_536, 524_288, 512  # of a chunk
 
@@ -95,6 +104,7 @@ def parquet(path: Path) -> Table:
                     yield image_files(chunk, variables, path.parent)
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(path, error) from None
+        pa.default_memory_pool().release_unused()
 
     if not rows:
         raise DataError(f"{path} cannot be used: it has no rows.")
@@ -175,7 +185,26 @@ def arrow_column(column: Any) -> object:
         return column.to_pylist()
     if pa.types.is_boolean(kind) and column.null_count:
         return np.asarray(column.to_pylist(), dtype=object)
+    if pa.types.is_time(kind):
+        return column.cast(pa.string()).to_pylist()
     return column.to_numpy(zero_copy_only=False)
+
+
+def exported_column(values: object, name: str) -> object:
+    """A column of another library that exports it to Arrow (a Series of polars).
+
+    Raises:
+        DataError: Its type is none of Arrow's, or none that can be read.
+    """
+    import pyarrow as pa
+
+    try:
+        return arrow_column(pa.chunked_array(values))
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(
+            f"{name!r} cannot be read: {shortened(error, 200)}. Give it as a list or an array of "
+            "numbers or texts."
+        ) from None
 
 
 def _is_text(kind: object) -> bool:
@@ -185,7 +214,12 @@ def _is_text(kind: object) -> bool:
 
 
 def _texts(column: Any) -> TextColumn:
-    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    import pyarrow as pa
+
+    codes = column.indices
+    if not pa.types.is_signed_integer(codes.type):  # polars and DuckDB count without a sign
+        codes = codes.cast(pa.int64())
+    codes = codes.fill_null(-1).to_numpy(zero_copy_only=False)
     texts = column.dictionary.to_pylist()
     if None in texts:
         places = [-1 if text is None else at for at, text in enumerate(texts)]

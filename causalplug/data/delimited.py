@@ -21,6 +21,7 @@ from causalplug.data.dialect import (
     is_comma_number,
     not_decodable,
 )
+from causalplug.data.quotes import refuse_open_quotes
 from causalplug.data.table import Columns, Table, image_files
 from causalplug.errors import DataError
 from causalplug.variables import Variable
@@ -88,6 +89,7 @@ def _batches(
     from pyarrow import csv
 
     text = pa.dictionary(pa.int32(), pa.string())
+    quoted, rows = _may_be_quoted(path), 0
     numbers = {n for n in wanted if n in declared and declared[n].is_number}
     places = (["\0row"] if dialect.row_names else []) + list(dialect.names)
     try:
@@ -103,7 +105,7 @@ def _batches(
                     else dialect.encoding.replace("utf-8-sig", "utf8"),
                 ),
                 parse_options=csv.ParseOptions(
-                    delimiter=dialect.separator, newlines_in_values=_may_be_quoted(path)
+                    delimiter=dialect.separator, newlines_in_values=quoted
                 ),
                 convert_options=csv.ConvertOptions(
                     include_columns=wanted,
@@ -114,7 +116,11 @@ def _batches(
             )
             for batch in reader:
                 if batch.num_rows:
+                    rows += batch.num_rows
                     yield batch
+        pa.default_memory_pool().release_unused()
+        if quoted:
+            refuse_open_quotes(path, dialect, rows)
     except (pa.ArrowInvalid, UnicodeError, OSError) as error:
         raise _explained(path, dialect, numbers, str(error)) from None
 

@@ -131,14 +131,13 @@ class Dialect:
     marked: bool
     row_names: bool
 
-    def rows(self, path: Path) -> Iterator[tuple[int, list[str]]]:
+    def rows(self, path: Path, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
         """Number of the last line and fields of each row, the header included, read slowly: to
-        say where something is wrong."""
+        say where something is wrong. ``strict`` refuses quotes that are not closed."""
         with open_binary(path) as file:
             text = io.TextIOWrapper(file, encoding=self.encoding, newline="")
-            reader = csv.reader(
-                _squeezed(text) if self.squeezed else text, delimiter=self.separator
-            )
+            lines = _squeezed(text) if self.squeezed else text
+            reader = csv.reader(lines, delimiter=self.separator, strict=strict)
             for row in reader:
                 if row:
                     yield reader.line_num, row

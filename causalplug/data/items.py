@@ -24,7 +24,13 @@ def from_items(
 ) -> Table | None:
     """A torch Dataset or any iterable of dicts, or of tuples whose places ``columns`` names."""
     begun = iter(items())
-    first = next(begun, None)
+    try:
+        first = next(begun, None)
+    except KeyError as error:
+        raise DataError(
+            f"The table cannot be read: it has rows, and none at {error}; give rows that are "
+            "counted from 0, or an iterable of dicts."
+        ) from error
     if first is None:
         raise DataError("The table cannot be used: it has no rows.")
     unread = [

@@ -122,6 +122,7 @@ class DataSource:
     Attributes:
         names: Names of the columns.
         origin: ``repo_id`` and full ``revision`` of a dataset on the Hub, else None.
+        clustered: Whether a column names clusters of rows.
 
     Raises:
         DataError: The table cannot be read: no columns, a column without a name, columns of
@@ -183,6 +184,7 @@ class DataSource:
             self._clusters = None
         else:
             self._clusters = table.renamed([clusters])
+        self.clustered = clusters is not None
         if clusters is not None and columns is None:
             columns = [name for name in table.names if name != clusters]
         if columns is None:

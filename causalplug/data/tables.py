@@ -12,7 +12,13 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from causalplug.data.arrow import arrow_column, from_arrow, is_arrow, is_arrow_array
+from causalplug.data.arrow import (
+    arrow_column,
+    exported_column,
+    from_arrow,
+    is_arrow,
+    is_arrow_array,
+)
 from causalplug.data.dialect import TextOptions
 from causalplug.data.files import table_at
 from causalplug.data.huggingface import from_datasets, is_datasets
@@ -52,11 +58,12 @@ def table_of(
     if is_datasets(frame):
         return from_datasets(frame, split)
     if isinstance(frame, Mapping):
-        return _from_columns({str(name): _given(frame[name]) for name in frame})
+        _refuse_other_order(frame)
+        return _from_columns({str(name): _given(frame[name], str(name)) for name in frame})
     if hasattr(frame, "columns") and hasattr(frame, "loc"):  # pandas.DataFrame
         return _from_frame(frame)
     if isinstance(frame, np.ndarray) and frame.dtype.names:
-        return _from_columns({name: _given(frame[name]) for name in frame.dtype.names})
+        return _from_columns({name: _given(frame[name], name) for name in frame.dtype.names})
     if isinstance(frame, set | frozenset) or _is_series(frame):
         raise _unknown(frame)
     if is_arrow(frame):
@@ -74,7 +81,11 @@ def _from_rows(frame: object, columns: Sequence[str] | Mapping[str, str] | None)
     if _is_iterable_dataset(frame):
         return from_items(lambda: iter(frame), columns, None)
     if hasattr(frame, "__getitem__") and hasattr(frame, "__len__"):
-        return from_items(lambda: (frame[i] for i in range(len(frame))), columns, len(frame))
+        try:
+            rows = len(frame)
+        except TypeError:  # a sparse matrix
+            return None
+        return from_items(lambda: (frame[i] for i in range(rows)), columns, rows)
     if hasattr(frame, "__iter__") and not isinstance(frame, Iterator):
         return from_items(lambda: iter(frame), columns, None)
     return None
@@ -170,12 +181,36 @@ def _length(name: str, values: Any) -> int:
         ) from None
 
 
-def _given(values: object) -> object:
+def _refuse_other_order(frame: Mapping[Any, object]) -> None:
+    """Refuse Series whose labels differ: pandas joins rows by label, and a dict of other columns
+    has them by place."""
+    held = {str(name): values for name, values in frame.items() if _is_series(values)}
+    labels: Any = None
+    for name, values in held.items():
+        index = values.index  # type: ignore[attr-defined]
+        if labels is None:
+            labels, first = index, name
+        elif not labels.equals(index):
+            raise DataError(
+                f"The table cannot be used: the rows of {first!r} and {name!r} have different "
+                "labels (Series.index), so that it is not known which belong together. Give "
+                "pandas.DataFrame(…), which joins them by label, or values.to_numpy() of each."
+            )
+
+
+def _given(values: object, name: str) -> object:
     """A column of a dict."""
     if is_arrow_array(values):
         return arrow_column(values)
     if _is_series(values):
         return _frame_column(values)
+    if is_arrow(values) and not hasattr(values, "columns"):
+        return exported_column(values, name)
+    if isinstance(values, np.ndarray) and values.dtype.names:
+        raise DataError(
+            f"{name!r} cannot be one variable: its rows have the fields "
+            f"{', '.join(values.dtype.names)}. Give each field as a column of its own."
+        )
     return values
 
 

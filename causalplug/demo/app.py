@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,8 @@ from causalplug.demo.drawing import answer_picture, draw_graph, picture_of
 from causalplug.demo.pairs import pairs
 from causalplug.demo.question import Question
 from causalplug.demo.texts import about, asked, explained, refused
-from causalplug.errors import CausalPlugError, DataError, MissingDependencyError
+from causalplug.errors import CausalPlugError, DataError
+from causalplug.installed import require
 from causalplug.plots.images import plot_images
 from causalplug.selection import within
 from causalplug.values import Json, Value
@@ -64,12 +64,7 @@ def check_installed() -> None:
     Raises:
         MissingDependencyError: Gradio or matplotlib is not installed.
     """
-    for name in ("gradio", "matplotlib"):
-        if importlib.util.find_spec(name) is None:
-            raise MissingDependencyError(
-                f"the page cannot be served: {name} is not installed; run `pip install "
-                "causalplug[demo]`"
-            )
+    require("the page cannot be served", "demo", "gradio", "matplotlib")
 
 
 @dataclass(frozen=True)

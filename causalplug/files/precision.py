@@ -4,41 +4,69 @@ asks."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from causalplug.errors import MechanismError
-from causalplug.selection import within
+from causalplug.selection import within, without
 
-__all__ = ["cast", "precision_of", "precision_of_file"]
+__all__ = ["Exact", "cast", "precision_of", "precision_of_file"]
 
 _KNOWN = ("float32", "bfloat16", "float16", "float64")
+
+
+class Exact:
+    """A module some of whose tensors keep their digits when its weights are rounded.
+
+    Attributes:
+        exact: Names of buffers and layers. Locations and scales are such: 1003 would be 1004 in
+            bfloat16, which may be more than a standard deviation away.
+    """
+
+    exact: ClassVar[tuple[str, ...]] = ()
 
 
 def precision_of(module: nn.Module) -> str | None:
     """The type of the module's floating-point weights, as ``"float32"``; None if it has none, or
     several."""
-    return _only(
-        str(tensor.dtype).removeprefix("torch.") for tensor in module.state_dict().values()
-    )
+    tensors = module.state_dict()
+    weights = without(tensors, _exact_names(module))
+    return _only(str(tensors[name].dtype).removeprefix("torch.") for name in weights)
 
 
-def precision_of_file(header: Mapping[str, tuple[object, str]]) -> str | None:
+def precision_of_file(header: Mapping[str, tuple[object, str]], module: nn.Module) -> str | None:
     """The type of the floating-point weights of a file, from its header; None if it has none, or
-    several."""
-    return _only(dtype for _, dtype in header.values())
+    several.
+
+    Args:
+        header: Shape and type of every tensor of the file.
+        module: What the file is for: its exact tensors do not count.
+    """
+    weights = without(header, _exact_names(module)) or list(header)
+    return _only(header[name][1] for name in weights)
+
+
+def _exact_names(module: nn.Module) -> set[str]:
+    """Names of the tensors that :func:`cast` leaves as they are."""
+    found = set()
+    for place, part in module.named_modules():
+        kept: tuple[str, ...] = part.exact if isinstance(part, Exact) else ()
+        for name in part.state_dict() if kept else ():
+            if name.partition(".")[0] in kept:
+                found.add(f"{place}.{name}".lstrip("."))
+    return found
 
 
 def cast(module: nn.Module, dtype: str | torch.dtype, *, keep: tuple[str, ...] = ()) -> None:
-    """Convert floating-point weights in place.
+    """Convert floating-point weights in place; tensors of :class:`Exact` modules stay as they are,
+    unless everything is float64.
 
     Args:
         module: Whose weights.
         dtype: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"float64"``, or torch's own.
-        keep: Beginnings of the names of weights that stay as they are. Locations and scales that
-            are kept in float64 stay so, too: without their digits large offsets would be lost.
+        keep: Beginnings of the names of weights that stay as they are.
 
     Raises:
         MechanismError: Another type.
@@ -50,11 +78,11 @@ def cast(module: nn.Module, dtype: str | torch.dtype, *, keep: tuple[str, ...] =
             f"{', '.join(_KNOWN)}."
         )
     tensors = [*module.named_parameters(), *module.named_buffers()]
-    all_wide = all(tensor.dtype == torch.float64 for _, tensor in tensors)
+    exact = _exact_names(module)
+    if all(tensor.dtype == torch.float64 for _, tensor in tensors):
+        exact = set()
     for key, tensor in tensors:
-        offset = tensor.dtype == torch.float64 and key.rpartition(".")[2] in ("loc", "scale")
-        stays = key.startswith(keep) or (offset and not all_wide)
-        if tensor.is_floating_point() and not stays:
+        if tensor.is_floating_point() and key not in exact and not key.startswith(keep):
             tensor.data = tensor.data.to(getattr(torch, name))
 
 

@@ -91,7 +91,7 @@ class Part(Shareable, nn.Module):
         return part_files(self, options.get("code"))
 
     def card_facts(self, *, title: str, options: Named) -> Json:
-        return part_facts(self, title=title, **options)
+        return part_facts(self, title=title, more=options)
 
     # -- hooks of saving and loading
 
@@ -139,7 +139,7 @@ class Part(Shareable, nn.Module):
                 size, header = opened.weights().size, opened.weights().header
         with building(f"{snapshot}/config.json", size=size, tensors=len(header)):
             part = cls.from_config(config)
-        if (precision := precision_of_file(header)) is not None:
+        if (precision := precision_of_file(header, part)) is not None:
             cast(part, precision)
         return part
 

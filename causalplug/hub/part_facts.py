@@ -7,7 +7,7 @@ __all__ = ["describe_values", "part_facts"]
 from typing import TYPE_CHECKING, Any
 
 from causalplug.selection import map_values
-from causalplug.values import Json
+from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from causalplug.variables import Variable
@@ -18,7 +18,7 @@ def describe_values(variable: Variable) -> str:
     return variable.describe()
 
 
-def part_facts(part: Any, *, title: str, **more: Any) -> Json:
+def part_facts(part: Any, *, title: str, more: Named) -> Json:
     """Collect what :func:`~causalplug.hub.card.render_card` writes about a mechanism or an encoder.
 
     Args:

@@ -184,7 +184,7 @@ def load_dcm(
         parts = PulledParts(snapshot, where, chain, options, load_other)
         with configured(where):
             dcm = _built(build, config, parts, where, weights.size, len(weights.header))
-        if (precision := precision_of_file(weights.header)) is not None:
+        if (precision := precision_of_file(weights.header, dcm)) is not None:
             cast(dcm, precision, keep=dcm.frozen_names())
         dcm.load_trained(weights.tensors(dcm.trained_tensors()))
         if "replicates" in config:

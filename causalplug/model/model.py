@@ -188,6 +188,8 @@ class Model(nn.Module):
         """Put another mechanism in place, after the same checks as at construction."""
         self._known(name, "mechanism")
         mechanism = self._bound(name, mechanism).to(self.device)
+        held = {**self.mechanisms.unopened(), name: mechanism}
+        check_readers(self.graph, self.confounders, held)
         if mechanism.frozen:
             self._mechanisms[module_key(name)] = freeze(mechanism)
         else:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
 from torch import Tensor
 
 from causalplug.errors import RepositoryError
+from causalplug.hub.part import Part
+from causalplug.model.deferred import Deferred
 from causalplug.model.model import Model
 from causalplug.selection import values_at
 from causalplug.tensors import copied
 
-__all__ = ["as_replicate", "joined_replicates", "split_replicates"]
+__all__ = ["joined_replicates", "refitted_models", "split_replicates"]
 
 
 def joined_replicates(replicates: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -51,12 +53,22 @@ def split_replicates(
     return tuple(values_at(found, sorted(found, key=int)))
 
 
-@contextmanager
-def as_replicate(dcm: Model, number: int) -> Iterator[None]:
-    """The model with the weights of a refit, and its own again afterwards."""
-    own = copied(dcm.trained_tensors())
-    try:
-        dcm.load_trained({**own, **dcm.replicates[number]})
-        yield
-    finally:
-        dcm.load_trained(own)
+def refitted_models(dcm: Model) -> Iterator[Model]:
+    """A twin of the model with the weights of each refit in turn.
+
+    The model itself is left alone, since other threads may ask it meanwhile; its frozen parts are
+    shared and not copied.
+    """
+    own, twin = copied(dcm.trained_tensors()), _twin(dcm)
+    for refit in dcm.replicates:
+        twin.load_trained({**own, **refit})
+        yield twin
+
+
+def _twin(dcm: Model) -> Model:
+    """A copy of what is trained, beside the same frozen parts."""
+    shared: dict[int, object] = {id(dcm.replicates): (), id(dcm.history): dcm.history}
+    for module in dcm.modules():
+        if isinstance(module, Deferred) or (isinstance(module, Part) and module.frozen):
+            shared[id(module)] = module
+    return copy.deepcopy(dcm, shared)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
@@ -60,8 +61,16 @@ class Making:
                 found[self.names[number]] = self.graph.named(self.blocks[number].frozen)
         return found
 
-    def modules(self, objectives: Mapping[Variables, str]) -> tuple[Module, ...]:
+    def modules(
+        self,
+        objectives: Mapping[Variables, str],
+        undecided: Mapping[Variables, tuple[str, ...]],
+    ) -> tuple[Module, ...]:
         """The modules in training order.
+
+        Args:
+            objectives: Module -> its objective.
+            undecided: Module -> its possible objectives, where the kinds leave several.
 
         Raises:
             PlanError: No source gives the own c-factor of some module.
@@ -72,7 +81,8 @@ class Making:
             matched = self._targets(block)
             if not matched and self._pull(block) is None:
                 uncovered.append(block)
-            modules.append(self._module(block, matched, objectives))
+            made = self._module(block, matched, objectives.get(self._named(block)))
+            modules.append(replace(made, objectives=undecided.get(made.variables, ())))
         if uncovered:
             raise PlanError(self._complaint(uncovered))
         return tuple(modules)
@@ -86,16 +96,17 @@ class Making:
         return tuple(found)
 
     def _pull(self, block: Block) -> Pull | None:
-        return self.pulled.get(self.graph.named(block.members))
+        return self.pulled.get(self._named(block))
+
+    def _named(self, block: Block) -> Variables:
+        return self.graph.named(block.members)
 
     def _targets(self, block: Block) -> tuple[Target, ...]:
         if self._pull(block) is not None:
             return ()
         return self.targets.of(block.members)
 
-    def _module(
-        self, block: Block, matched: tuple[Target, ...], objectives: Mapping[Variables, str]
-    ) -> Module:
+    def _module(self, block: Block, matched: tuple[Target, ...], objective: str | None) -> Module:
         graph, pull = self.graph, self._pull(block)
         names = graph.named(block.members)
         inside = {*block.members, *block.frozen}
@@ -111,7 +122,7 @@ class Making:
             ancestors=graph.named(block.frozen),
             parents=graph.named({p for v in inside for p in graph.parent_lists[v]} - inside),
             action=action,
-            objective=objectives.get(names),
+            objective=objective,
             targets=matched,
             why=_why(graph, block, pull, rendered, self.offered if could else {}),
             renderers=rendered,

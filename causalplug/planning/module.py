@@ -55,6 +55,9 @@ class Module:
         gradients: Frozen variable that it is trained through -> how gradients pass it, in words,
             such as ``"enumeration of D"``; empty where the objective needs none, and where the
             kinds are not known.
+        objectives: The objectives that training may choose from, where the plan does not know all
+            kinds that the choice depends on: ``objective`` is then the one that works for every
+            kind. Empty where the objective is certain.
     """
 
     variables: Variables
@@ -67,6 +70,7 @@ class Module:
     renderers: Variables = ()
     generator: str | None = None
     gradients: Mapping[str, str] = field(default_factory=dict, hash=False)
+    objectives: Variables = ()
 
     @property
     def name(self) -> str:
@@ -81,7 +85,10 @@ class Module:
         return self.action.upper()
 
     def to_dict(self) -> Json:
-        """What JSON can hold, one entry per attribute."""
+        """What JSON can hold, one entry per attribute.
+
+        ``gradients`` and ``objectives`` are left out where they are empty.
+        """
         return {
             "variables": list(self.variables),
             "ancestors": list(self.ancestors),
@@ -93,6 +100,7 @@ class Module:
             "why": self.why,
             "targets": to_dicts(self.targets),
             **({"gradients": dict(self.gradients)} if self.gradients else {}),
+            **({"objectives": list(self.objectives)} if self.objectives else {}),
         }
 
     @classmethod

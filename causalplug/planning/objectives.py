@@ -25,6 +25,7 @@ __all__ = [
     "choose_objectives",
     "kind_of",
     "module_key",
+    "open_objectives",
 ]
 
 
@@ -43,12 +44,14 @@ class ObjectiveRule:
 
     Attributes:
         what: What it does, in words.
+        suits: What it is chosen for, in words.
         phases: The phases of training, one after another.
         needs_density: Every mechanism of the module must have an explicit density.
         draws: Frozen generators are drawn from while the module trains.
     """
 
     what: str
+    suits: str
     phases: tuple[ObjectiveName, ...]
     needs_density: bool
     draws: bool
@@ -57,24 +60,28 @@ class ObjectiveRule:
 OBJECTIVES: Mapping[str, ObjectiveRule] = {
     ObjectiveName.ADVERSARIAL.value: ObjectiveRule(
         "a critic compares generated with real rows, through whatever is frozen",
+        "a module with an image or a text of its own",
         (ObjectiveName.ADVERSARIAL,),
         needs_density=False,
         draws=True,
     ),
     ObjectiveName.LIKELIHOOD.value: ObjectiveRule(
         "the c-factor's log-likelihood, with the parents' values from the data",
+        "numbers and categories",
         (ObjectiveName.LIKELIHOOD,),
         needs_density=True,
         draws=False,
     ),
     ObjectiveName.WARM.value: ObjectiveRule(
         "likelihood first, then adversarially through the plugged generators",
+        "a module that is trained through an image or a text",
         (ObjectiveName.LIKELIHOOD, ObjectiveName.ADVERSARIAL),
         needs_density=True,
         draws=True,
     ),
     ObjectiveName.COUNTERFACTUAL.value: ObjectiveRule(
         "likelihood first, then counterfactuals of rows against real rows with the same parents",
+        "an image",
         (ObjectiveName.LIKELIHOOD, ObjectiveName.COUNTERFACTUAL),
         needs_density=True,
         draws=False,
@@ -185,8 +192,7 @@ def choose_objectives(
     known = map_values(kind_of, kinds or {})
     behind_code = set(renderers)
     classes = map_values(_class_of, known)
-    dense = map_values(_has_density, classes)
-    dense |= dict.fromkeys(behind_code, False) | dict(explicit or {})
+    dense = _densities(classes, explicit, behind_code)
     defaults = [_default(m, through, classes, dense) for m, through in modules.items()]
     paints = objective == ObjectiveName.COUNTERFACTUAL
     if paints:
@@ -204,6 +210,92 @@ def choose_objectives(
         rest = _dense(modules, module, dense)
         raise PlanError(_no_density(graph, module, wanted[number], blocked[0], known, rest))
     return wanted
+
+
+def open_objectives(
+    graph: CausalGraph,
+    modules: Mapping[tuple[str, ...], Sequence[str]],
+    *,
+    objective: Objective | None = None,
+    kinds: Named | None = None,
+    explicit: Mapping[str, bool] | None = None,
+    renderers: Iterable[str] = (),
+) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """The objectives that each module may get once all kinds are known, where several are possible.
+
+    Only kinds that are not known leave an objective open. :func:`choose_objectives` then names the
+    one that works for every kind; training knows all kinds, and may choose another one.
+
+    Args:
+        graph: The causal graph.
+        modules: The variables of each module that is trained, with the variables that it is trained
+            through.
+        objective: What was asked for, as in :func:`choose_objectives`.
+        kinds: Variable -> its kind or declaration, where known.
+        explicit: Whether the mechanism of a variable has an explicit density, where that is known.
+        renderers: Variables whose frozen generator is used behind a trained code.
+
+    Returns:
+        Module -> its possible objectives; modules whose objective is certain are left out.
+    """
+    classes = map_values(_class_of, map_values(kind_of, kinds or {}))
+    dense = _densities(classes, explicit, renderers)
+    asked: set[str] = set()
+    if isinstance(objective, Mapping):
+        for key in objective:
+            asked.update(module_key(graph, key, "objective= cannot be used"))
+    found = {}
+    for module, through in modules.items():
+        if not asked.isdisjoint(module):
+            continue
+        possible = _possible(module, through, classes, dense)
+        if isinstance(objective, str):
+            possible = _possible_where_asked(objective, module, possible, dense)
+        if len(possible) > 1:
+            found[module] = possible
+    return found
+
+
+def _possible(
+    module: Sequence[str],
+    through: Sequence[str],
+    classes: Mapping[str, type[Variable] | None],
+    dense: Mapping[str, bool],
+) -> tuple[str, ...]:
+    """What :func:`_default` may say once all kinds are known."""
+    if _without_density(module, dense):
+        return (ObjectiveName.ADVERSARIAL.value,)
+    paints = any(name in classes and not _is_plain(classes[name]) for name in through)
+    found = []
+    if not paints:
+        found.append(ObjectiveName.LIKELIHOOD.value)
+    if paints or not all(map(classes.__contains__, through)):
+        found.append(ObjectiveName.WARM.value)
+    if not all(map(dense.__contains__, module)):
+        found.append(ObjectiveName.ADVERSARIAL.value)
+    return tuple(found)
+
+
+def _possible_where_asked(
+    objective: str, module: Sequence[str], possible: tuple[str, ...], dense: Mapping[str, bool]
+) -> tuple[str, ...]:
+    """What one word for all modules may come to in a module whose kinds are not all known."""
+    unknown = [name for name in module if name not in dense]
+    if objective == ObjectiveName.COUNTERFACTUAL:
+        return (objective, *possible) if len(unknown) == len(module) else possible
+    if OBJECTIVES[objective].needs_density and unknown and len(module) == 1:
+        return (objective, ObjectiveName.ADVERSARIAL.value)
+    return (objective,)
+
+
+def _densities(
+    classes: Mapping[str, type[Variable] | None],
+    explicit: Mapping[str, bool] | None,
+    renderers: Iterable[str],
+) -> dict[str, bool]:
+    """Whether the mechanism of a variable has an explicit density, where that is known."""
+    found = map_values(_has_density, classes)
+    return found | dict.fromkeys(renderers, False) | dict(explicit or {})
 
 
 def _has_density(kind: type[Variable] | None) -> bool:

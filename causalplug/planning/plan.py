@@ -15,7 +15,13 @@ from causalplug.graphs.source import Source, as_sources
 from causalplug.planning.candidates import CandidateFit, judge_candidates, wanted_model
 from causalplug.planning.making import Making
 from causalplug.planning.module import Action, Module, Variables
-from causalplug.planning.objectives import OBJECTIVE, Objective, choose_objectives, module_key
+from causalplug.planning.objectives import (
+    OBJECTIVE,
+    Objective,
+    choose_objectives,
+    module_key,
+    open_objectives,
+)
 from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
 from causalplug.planning.targets import Target, Targets
 from causalplug.planning.ways import with_known_ways
@@ -277,7 +283,9 @@ def plan(
         objective: ``"adversarial"``, ``"likelihood"``, ``"warm"`` or ``"counterfactual"``, for all
             modules or by variable or module. By default it depends on the kinds: likelihood where
             all that a module generates is discrete or continuous, warm where it is trained through
-            an image, adversarial elsewhere and where the kinds are not known.
+            an image, adversarial elsewhere. Where the kinds are not known, the module says
+            ``"adversarial"``, which works for every kind, and ``objectives`` lists what training
+            may choose from.
         kinds: Variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where
             known.
         explicit: Whether the mechanism of a variable has an explicit density, for mechanisms of
@@ -315,7 +323,15 @@ def plan(
         explicit=explicit,
         renderers=making.renderers,
     )
-    modules = making.modules(dict(zip(making.trained, chosen, strict=True)))
+    undecided = open_objectives(
+        graph,
+        making.trained,
+        objective=objective,
+        kinds=kinds,
+        explicit=explicit,
+        renderers=making.renderers,
+    )
+    modules = making.modules(dict(zip(making.trained, chosen, strict=True)), undecided)
     return Plan(
         graph,
         checked,

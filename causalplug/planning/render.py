@@ -99,7 +99,7 @@ def _rows(plan: PlanLike) -> Iterator[tuple[Module, tuple[str, ...]]]:
             listed(module.variables, most=_MOST),
             _through(module),
             matched[0],
-            module.objective or "",
+            _objective(module),
         )
         yield module, first
         for target in matched[1:]:
@@ -128,11 +128,32 @@ def _notes(plan: PlanLike) -> list[str]:
         if pull.verdict != PullVerdict.PULL:
             what = "+".join(pull.variables)
             notes.append(f"{what} from {pull.generator}: {pull.verdict}: {pull.why}.")
+    notes += _open(plan)
     notes += [sentence(m.name, m.gradients) for m in plan.modules if m.gradients]
     return [
         *notes,
         *(f"The generator of {name} is {verdict}." for name, verdict in plan.fits.items()),
         *(f"{candidate}." for candidate in plan.candidates),
+    ]
+
+
+def _objective(module: Module) -> str:
+    """The objective, or the objectives that the kinds may lead to."""
+    if module.objectives:
+        return f"{', '.join(module.objectives[:-1])} or {module.objectives[-1]}"
+    return module.objective or ""
+
+
+def _open(plan: PlanLike) -> list[str]:
+    """What objectives depend on, where kinds that the plan does not know leave several."""
+    found = {name for module in plan.modules for name in module.objectives}
+    if not found:
+        return []
+    last = sorted(OBJECTIVES, key=lambda name: not OBJECTIVES[name].needs_density)
+    clauses = [f"{name} for {OBJECTIVES[name].suits}" for name in last if name in found]
+    return [
+        f"The kinds of variables decide between these objectives: {', '.join(clauses)}. Name the "
+        "kinds (kinds=, or --kind) to see which it is."
     ]
 
 

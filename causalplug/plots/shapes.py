@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from causalplug.values import Named
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "CertificateShape",
@@ -170,5 +173,27 @@ class ModelShape(Protocol):
 
     @property
     def variables(self) -> Named: ...
-    def sample(self, n: int, **options: Any) -> Any: ...
-    def counterfactual(self, n: object, **options: Any) -> Any: ...
+    def sample(
+        self,
+        n: int,
+        *,
+        do: Named | None,
+        variables: list[str],
+        seed: int,
+        images: str,
+        allow_unidentified: bool,
+        progress: bool,
+    ) -> pd.DataFrame: ...
+    def counterfactual(
+        self,
+        n: int,
+        *,
+        evidence: object,
+        do: Named,
+        variables: list[str],
+        factual: bool,
+        seed: int,
+        images: str,
+        allow_unidentified: bool,
+        progress: bool,
+    ) -> pd.DataFrame: ...

@@ -3,13 +3,12 @@ empty figure."""
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from causalplug.errors import MissingDependencyError
+from causalplug.installed import require
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -68,11 +67,7 @@ def check_installed() -> None:
     Raises:
         MissingDependencyError: Matplotlib is not installed.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingDependencyError(
-            "no picture can be drawn: matplotlib is not installed; run `pip install "
-            "causalplug[plots]`"
-        )
+    require("no picture can be drawn", "plots", "matplotlib")
 
 
 @lru_cache(maxsize=4096)

@@ -22,9 +22,10 @@ from causalplug.errors import SamplingError
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import ROUND, Intervention, PerRow
+from causalplug.sampling.limits import CHECK, Limits
 from causalplug.sampling.memory import Batches
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
-from causalplug.sampling.posterior import CHECK, Limits, Posterior
+from causalplug.sampling.posterior import Posterior
 from causalplug.sampling.worlds import Rows, World
 from causalplug.selection import any_of_kind
 
@@ -160,7 +161,7 @@ class Stream:
     def _size(self, asked: Iterable[tuple[World, Iterable[str]]]) -> int:
         names: set[str] = set()
         for world, variables in asked:
-            names.update(world.graph.ancestors(list(variables)) - set(world.do))
+            names.update(name for name, _ in world.run(variables))
         if any(self.dcm.variables[name].needs_encoder for name in names):
             return SMALL
         return LARGE
@@ -398,11 +399,12 @@ def infer_from(
         posterior = Posterior(dcm, part, later, seed, limits)
         if posterior.possible:
             found.append(posterior)
+    if any(part.weighted for part in given):  # what is inferred must hold the weights
+        found = [posterior for posterior in found if posterior.given.weighted]
+        return found[0] if found else None
     if own := [posterior for posterior in found if posterior.scene.by_row]:
         return own[0]
-    if weighed := [posterior for posterior in found if posterior.given.weighted]:
-        return weighed[0]
-    if not found or any(part.weighted for part in given):
+    if not found:
         return None
     return _rarest(dcm, found, heed)
 
@@ -414,7 +416,7 @@ def _rarest(
     with evaluating(dcm):
         rarest = min(found, key=lambda posterior: posterior.log_probability)
         often = rarest.log_probability >= math.log(_OFTEN)
-    heed(rarest.batches)
+    heed(rarest.draws.batches)
     return None if often else rarest
 
 

@@ -20,12 +20,19 @@ from causalplug.identification.identification import Identification, identify
 from causalplug.identification.query import Query, as_query
 from causalplug.sampling.answers import Estimate
 from causalplug.sampling.terms import normalised
+from causalplug.selection import within
 
 if TYPE_CHECKING:
     from causalplug.graphs.source import Source
     from causalplug.model.model import Model
 
-__all__ = ["Assumed", "assumption_caveats", "check_mechanisms", "under_assumptions"]
+__all__ = [
+    "Assumed",
+    "assumption_caveats",
+    "by_mechanism",
+    "check_mechanisms",
+    "under_assumptions",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +126,38 @@ def check_mechanisms(dcm: Model, assumptions: Sequence[Assume]) -> None:
         if not one or mechanism.abduction != "exact":
             raise QueryError(
                 f"{assumption} cannot be used: its mechanism, {type(mechanism).__name__}, is no "
-                f"{wanted}"
+                f"{wanted}{_turned_round(dcm, assumption.effect)}"
             )
+
+
+def _turned_round(dcm: Model, name: str) -> str:
+    """The way out for an image whose mechanism does not recover its noise exactly; nothing for
+    other variables, and where it does."""
+    if not dcm.variables[name].is_image or dcm.mechanism(name).abduction == "exact":
+        return ""
+    return (
+        f"; build the model with mechanisms={{{name!r}: causalplug.InvertibleImage()}}, and train "
+        "it, for a mechanism of the image that does"
+    )
+
+
+def by_mechanism(dcm: Model, query: Query) -> str:
+    """How images that a question has in several worlds can be answered by their mechanisms, as
+    sentences after a refusal; nothing where there are none, or hidden causes of them."""
+    worlds: dict[str, set[object]] = {}
+    for _, term in query.terms:
+        for event in term.events:
+            worlds.setdefault(event.variable, set()).add(event.do)
+    ways = []
+    for name in within(dcm.graph.variables, worlds):
+        seen_twice = len(worlds[name]) > 1 and dcm.variables[name].is_image
+        if seen_twice and not dcm.graph.siblings(name):
+            ways.append(
+                f" To take the trained mechanism of {name} for the true one, declare "
+                f'assume=causalplug.Assume("invertible", effect={name!r})'
+                f"{_turned_round(dcm, name)}."
+            )
+    return "".join(ways)
 
 
 def assumption_caveats(identification: Identification) -> tuple[Caveat, ...]:

@@ -174,7 +174,7 @@ def bankable(
     asked: set[str] = set()
     for world, names in targets:
         asked |= set(names)
-        painted |= world.graph.ancestors(list(names)) - set(world.do)
+        painted |= {name for name, _ in world.run(names)}
         asked |= {read for intervention in world.do.values() for read in intervention.reads}
     images = [name for name in painted if dcm.variables[name].needs_encoder]
     if len(images) != 1 or images[0] in asked:

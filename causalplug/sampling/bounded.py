@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from causalplug.caveats import Caveat
+from causalplug.checks.bound_data import in_clusters
 from causalplug.checks.bounding import bounds
 from causalplug.checks.bounds import Bounds
 from causalplug.errors import NotIdentifiableError, SamplingError
@@ -18,8 +19,10 @@ from causalplug.graphs.source import Source
 from causalplug.identification.assumptions import Assume
 from causalplug.identification.query import Query
 from causalplug.sampling.answers import Estimate
+from causalplug.sampling.options import SamplingOptions
 from causalplug.sampling.sample import sample
 from causalplug.selection import within
+from causalplug.wording import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["model_bounds", "with_bounds"]
 
-_ROWS = 50_000  # that stand for a source whose rows are not at hand
+_ROWS, _MOST = 50_000, 1_000_000  # that stand for a source whose rows are not at hand
 _SETTINGS = 64
+_UNCOUNTED = (
+    "there is no interval: the model does not know on how many rows it was trained; give data="
+)
+_CLUSTERED = "there is no interval: the rows come in clusters, and it takes rows as independent"
 
 
 def with_bounds(
@@ -64,7 +71,9 @@ def with_bounds(
     except NotIdentifiableError as refusal:
         limits = model_bounds(dcm, query, data, seed, assume)
         return _from_bounds(limits, refusal, level, seed, time.perf_counter() - started)
-    if found.overlap is None or not found.overlap.weak:
+    undetermined = found.marked and found.identification is not None
+    weak = found.overlap is not None and found.overlap.weak
+    if not (undetermined or weak):
         return found
     limits = model_bounds(dcm, query, data, seed, assume)
     return _widened(found, limits, level)
@@ -94,7 +103,7 @@ def model_bounds(
     if data is not None:
         tables = data
     else:
-        tables = [_stand_in(dcm, source) for source in sources or ()]
+        tables = [_stand_in(dcm, number, seed) for number in range(len(sources or ()))]
     if isinstance(tables, list | tuple):
         items = list(tables)
     else:
@@ -103,13 +112,43 @@ def model_bounds(
         given = items
     else:
         given = items[0]
-    return bounds(
+    found = bounds(
         dcm.graph, query, given, sources=sources, domains=domains, assume=assume, seed=seed
     )
+    counts = [_rows_of(dcm, number) for number in range(len(sources or ()))]
+    if any(map(in_clusters, items)) or (data is None and _trained_on_clusters(dcm)):
+        return replace(found, resample=None, notes=(*found.notes, _CLUSTERED))
+    if data is None and None in counts:
+        return replace(found, resample=None, notes=(*found.notes, _UNCOUNTED))
+    return found
 
 
-def _stand_in(dcm: Model, source: Source) -> pd.DataFrame:
-    """Rows of the model in place of those of a source; what was set takes its values in turn."""
+def _stand_in(dcm: Model, number: int, seed: int) -> pd.DataFrame:
+    """As many rows of the model as a source had, so that intervals are as wide as with those."""
+    rows = _rows_of(dcm, number) or _ROWS
+    drawn = _drawn_in_place(dcm, (dcm.sources or ())[number], max(_ROWS, rows), seed)
+    ordered = drawn.sort_values(list(drawn.columns), ignore_index=True)
+    places = np.linspace(0, len(ordered) - 1, rows).round().astype(int)
+    return ordered.iloc[places].reset_index(drop=True)
+
+
+def _trained_on_clusters(dcm: Model) -> bool:
+    counts = dcm.history.get("sources")
+    return isinstance(counts, list) and any(isinstance(c, dict) and "clusters" in c for c in counts)
+
+
+def _rows_of(dcm: Model, number: int) -> int | None:
+    """How many rows of a source a model was trained on, None if it does not know."""
+    counts = dcm.history.get("sources")
+    if isinstance(counts, list) and number < len(counts):
+        rows = counts[number].get("rows") if isinstance(counts[number], dict) else None
+        if isinstance(rows, int) and rows > 0:
+            return min(rows, _MOST)
+    return None
+
+
+def _drawn_in_place(dcm: Model, source: Source, count: int, seed: int) -> pd.DataFrame:
+    """Rows of the model; what was set takes its values in turn."""
     import pandas as pd
 
     names = sorted(source.do)
@@ -123,13 +162,19 @@ def _stand_in(dcm: Model, source: Source) -> pd.DataFrame:
                 "the model does not list; give data="
             )
         values.append(known)
-    settings = list(itertools.product(*values))[:_SETTINGS]
+    settings = list(itertools.product(*values))
+    if len(settings) > _SETTINGS:
+        raise SamplingError(
+            f"the bounds cannot be computed without the rows: {listed(names)} was set to "
+            f"{len(settings)} values, and at most {_SETTINGS} are sampled; give data="
+        )
     observed = within(dcm.graph.variables, source.observed)
     plain = [n for n in observed if not dcm.variables[n].is_image]
     parts = []
     for setting in settings:
         chosen = dict(zip(names, setting, strict=True))
-        rows = sample(dcm, _ROWS // len(settings), do=chosen, variables=plain)
+        options = SamplingOptions(seed=seed)
+        rows = sample(dcm, count // len(settings), do=chosen, variables=plain, options=options)
         parts.append(rows.assign(**chosen))
     return pd.concat(parts, ignore_index=True)
 
@@ -175,6 +220,8 @@ def _columns(limits: Bounds, level: float) -> pd.DataFrame:
 def _sentence(limits: Bounds, level: float) -> str:
     notes = "; ".join([*limits.assumptions, *limits.notes])
     text = f"low to high: {level:.0%} interval around the bounds of what the data allow"
+    if limits.resample is None:
+        text = "low to high: the bounds of what the data allow"
     if notes:
         return f"{text} ({notes})"
     return text

@@ -20,7 +20,8 @@ from causalplug.data.plain import plain_columns
 from causalplug.errors import QueryError
 from causalplug.noise import Noise, Provenance
 from causalplug.sampling.accept import Stream
-from causalplug.sampling.condition import Evidence, compile_evidence
+from causalplug.sampling.condition import Evidence
+from causalplug.sampling.evidence import compile_evidence
 from causalplug.sampling.guard import seen_in
 from causalplug.sampling.interventions import compile_do
 from causalplug.sampling.memory import check_noise
@@ -28,7 +29,6 @@ from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.request import check_count, request
 from causalplug.sampling.sample import answer
 from causalplug.sampling.worlds import Rows, World
-from causalplug.selection import seconds
 from causalplug.values import Json, Named, Value
 from causalplug.variables import Variable
 from causalplug.wording import check_known
@@ -58,12 +58,11 @@ def counterfactual(
     """Rows of what would have been; documented at :meth:`causalplug.DCM.counterfactual`."""
     started = time.perf_counter()
     seen, n, repeat = _seen(dcm, n, evidence, draws)
-    do = _repeated(dcm, do, repeat)
     given = compile_evidence(dcm, seen, n)
     settings = _settings(do, worlds)
     compiled: dict[str | None, World] = {}
     for label, setting in settings.items():
-        compiled[label] = World(dcm.graph, compile_do(dcm, setting, n))
+        compiled[label] = World(dcm.graph, compile_do(dcm, _repeated(dcm, setting, repeat), n))
     if factual and FACTUAL in compiled:
         raise QueryError(
             f"a world cannot be called {FACTUAL!r} beside factual=True, which adds one. Rename it."
@@ -109,7 +108,7 @@ def abduct(
         options=options,
         whole=True,
     )
-    parts = seconds(stream.parts(_bare))
+    parts = [part for _, part in stream.parts(_bare)]
     provenance = Provenance(seen_in(given), options.allow_unidentified)
     return Noise.cat(parts).to("cpu").chosen_for(provenance)
 
@@ -140,7 +139,7 @@ def _seen(
 ) -> tuple[Value, int, tuple[int, int] | None]:
     """Evidence, number of rows, and (rows, draws) where rows of data were given in place of a
     number."""
-    if hasattr(n, "__index__"):
+    if hasattr(n, "__index__") and np.ndim(n) == 0:
         check_count(n)
         if draws != 1:
             raise QueryError(f"draws={draws} cannot be used with n={n}: ask for more rows instead.")
@@ -175,8 +174,8 @@ def _row_columns(dcm: Model, rows: Value) -> Json:
         rows = plain_columns(table.names, table.read(None))
     if not isinstance(rows, Mapping | pd.DataFrame):
         raise QueryError(
-            f"counterfactual({type(rows).__name__}) cannot be answered: give a number of rows, one "
-            "row as a mapping, or a DataFrame of rows."
+            f"The rows of a counterfactual cannot be read from {type(rows).__name__}: give a "
+            "number of rows, one row as a mapping, or a DataFrame of rows."
         )
     names = list(rows)
     check_known(names, dcm.graph.index, "the given rows cannot be used")
@@ -209,9 +208,9 @@ def _repeat(values: Value, draws: int) -> Value:
     return np.repeat(values, draws, 0)
 
 
-def _repeated(dcm: Model, do: Named | None, repeat: tuple[int, int] | None) -> Named | None:
+def _repeated(dcm: Model, do: Named, repeat: tuple[int, int] | None) -> Named:
     """Interventions that were written for the given rows, for every draw of them."""
-    if do is None or repeat is None or repeat[1] == 1 or not isinstance(do, Mapping):
+    if repeat is None or repeat[1] == 1 or not isinstance(do, Mapping):
         return do
     length, draws = repeat
     found = {}

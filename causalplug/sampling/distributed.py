@@ -91,6 +91,9 @@ def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[object],
     while len(kept) < wanted:
         if (at == check and len(kept) < CHECK / 4) or at >= limit:
             stream.too_rare(len(kept), at)
+        limited = stream.limits.deadline is not None
+        if limited and any(_gathered([stream.limits.is_over])):  # all processes stop, or none
+            stream.limits.give_up(f"{len(kept)} of {at:,} candidate rows agree")
         guess = 0.5
         if at:
             guess = (len(kept) + 1) / (at + 1)

@@ -10,9 +10,10 @@ from causalplug.errors import QueryError
 from causalplug.identification.quantities import ate
 from causalplug.identification.query import Event, Query
 from causalplug.sampling.answers import Estimate
+from causalplug.sampling.terms import category
 from causalplug.selection import all_of_kind, to_dicts
 from causalplug.values import Named
-from causalplug.variables import Discrete
+from causalplug.variables import Discrete, Variable
 from causalplug.wording import check_known
 
 if TYPE_CHECKING:
@@ -74,6 +75,11 @@ def _levels(dcm: Model, treatment: str, treated: object, control: object) -> tup
         raise QueryError(
             f"the effect of {treatment!r} cannot be estimated: it is {what}. Use DCM.sample(do=…)."
         )
+    if variable.is_discrete:
+        treated, control = (
+            _known(variable, treated, treatment),
+            _known(variable, control, treatment),
+        )
     if treated is not None and control is not None:
         return treated, control
     if not variable.is_discrete or variable.size != 2:
@@ -89,6 +95,13 @@ def _levels(dcm: Model, treatment: str, treated: object, control: object) -> tup
     return treated, (first if treated == second else second) if control is None else control
 
 
+def _known(variable: Variable, value: object, name: str) -> object:
+    """The category that a value means; None stays None."""
+    if value is None:
+        return None
+    return category(variable, value, name)
+
+
 def curve(
     estimate: Callable[[Query], Estimate],
     outcome: str,
@@ -102,15 +115,28 @@ def curve(
     check_known([outcome, treatment, *(given or {})], variables, "the curve cannot be estimated")
     variable = variables[outcome]
     expectation = not variable.is_discrete or _numeric(variable)
-    points = []
+    asked = []
     for value in values:
+        _check_value(variables[treatment], value, treatment)
         query = Query(
             outcome, do={treatment: value}, given=dict(given or {}), expectation=expectation
         )
-        points.append((value, estimate(query)))
-    if not points:
+        asked.append((value, query))
+    if not asked:
         raise QueryError(f"the curve over {treatment!r} has no points: values= is empty.")
-    return curve_table(treatment, points)
+    return curve_table(treatment, [(value, estimate(query)) for value, query in asked])
+
+
+def _check_value(variable: Variable, value: object, name: str) -> None:
+    """Refuse a value that the treatment does not have, before anything is sampled.
+
+    Raises:
+        DataError: It is outside the declaration.
+    """
+    if isinstance(variable, Discrete):
+        category(variable, value, name)
+    elif variable.is_number:
+        variable.encode([value], name)
 
 
 def curve_table(treatment: str, points: list[tuple[object, Estimate]]) -> pd.DataFrame:

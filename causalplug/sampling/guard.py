@@ -19,11 +19,11 @@ from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
 from causalplug.model.caveats import caveats_of
 from causalplug.noise import Seen
-from causalplug.sampling.assumed import assumption_caveats, check_mechanisms
+from causalplug.sampling.assumed import assumption_caveats, by_mechanism, check_mechanisms
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
 from causalplug.sampling.terms import normalised
-from causalplug.selection import any_of_kind, firsts, to_dicts, within
+from causalplug.selection import any_of_kind, to_dicts, within
 from causalplug.values import Json
 from causalplug.wording import as_names, check_known, listed
 
@@ -128,7 +128,7 @@ def clear(
         if identification.answerable:
             continue
         if not allow_unidentified:
-            raise NotIdentifiableError(_refusal(query, identification), identification)
+            raise NotIdentifiableError(_refusal(dcm, query, identification), identification)
         doubts = (_unidentified(query, identification), *warnings)
         return Clearance(identification.status, text, identification, doubts)
     if not found:
@@ -186,14 +186,14 @@ def _unidentified(query: Query, identification: Identification) -> Caveat:
     return Caveat("unidentified", str(query.name or query), text)
 
 
-def _refusal(query: Query, identification: Identification) -> str:
+def _refusal(dcm: Model, query: Query, identification: Identification) -> str:
     data = listed([source.describe() for source in identification.sources], most=4)
     return (
         f"{query} cannot be answered from {data}: it is {identification.status}. "
         f"{identification.reason.rstrip('.')}. Ask something else, train on data that determine "
         "it, ask what the data allow with causalplug.bounds(graph, query, data) or "
         "DCM.estimate(query, bounds=True), or pass allow_unidentified=True for the model's own "
-        "answer, marked as such."
+        f"answer, marked as such.{by_mechanism(dcm, query)}"
     )
 
 
@@ -259,7 +259,7 @@ def queries_of(
     asked one by summing. Conditions that are no single value are outcomes as well. This may refuse
     what a cleverer argument would allow, never the other way round.
     """
-    worlds = firsts(targets) + [g.world for g in given]
+    worlds = [world for world, _ in targets] + [g.world for g in given]
     interventions = {id(i): i for world in worlds for i in world.do.values()}
     soft = any_of_kind(interventions.values(), Drawn | Response)
     queries = []

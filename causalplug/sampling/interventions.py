@@ -193,7 +193,9 @@ def is_per_row(variable: Variable, value: object) -> bool:
     if variable.is_discrete and isinstance(value, Hashable) and value in variable.categories:
         return False
     if len(variable.event_shape) == 1:  # a vector is a list of numbers, rows are a list of vectors
-        return isinstance(value, Sequence | np.ndarray | torch.Tensor) and np.ndim(value[0]) > 0
+        if not isinstance(value, Sequence | np.ndarray | torch.Tensor) or not len(value):
+            return False
+        return np.ndim(value[0]) > 0
     shape = getattr(value, "shape", None)
     if shape is not None:
         return len(shape) == 1 or len(shape) > len(

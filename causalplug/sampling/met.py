@@ -11,7 +11,8 @@ from torch import Tensor
 
 from causalplug.sampling.accept import infer_from
 from causalplug.sampling.condition import Given
-from causalplug.sampling.posterior import Limits, Posterior
+from causalplug.sampling.limits import Limits
+from causalplug.sampling.posterior import Posterior
 from causalplug.sampling.worlds import Rows, World
 
 if TYPE_CHECKING:

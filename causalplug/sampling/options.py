@@ -19,7 +19,7 @@ from causalplug.arguments import (
 )
 from causalplug.errors import SamplingError
 from causalplug.identification.assumptions import Assume
-from causalplug.sampling.posterior import Limits
+from causalplug.sampling.limits import Limits
 from causalplug.sampling.result import IMAGE_FORMS
 from causalplug.wording import as_names
 

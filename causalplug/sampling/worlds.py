@@ -66,6 +66,18 @@ class World:
         self._below = {name: self.graph.descendants([name]) for name in self.do}
         self._cells: dict[str, Cell] = {}
 
+    def run(self, names: Iterable[str]) -> list[tuple[str, World]]:
+        """The variables whose mechanisms run to know ``names``, each with the world in which it
+        runs: another one for what is set to its value there."""
+        found: list[tuple[str, World]] = []
+        for name in self.graph.ancestors(list(names)):
+            intervention = self.do.get(name)
+            if intervention is None:
+                found.append((name, self))
+            elif isinstance(intervention, FromWorld):
+                found += intervention.other.run([name])
+        return found
+
     def cell(self, name: str) -> Cell:
         """The variable, and what is set among it and its ancestors."""
         if name not in self._cells:

@@ -170,9 +170,10 @@ class TrainingConfig(
         learning_rate: Learning rate of the mechanisms. None: adversarial 5e-3 where all is discrete
             and few, 1e-3 where critics read pixels, else 2e-3; likelihood 1e-2, 2e-2
             where variables have no confounder.
-        critic_learning_rate: Critic learning rate of the critics. None: 4e-3 where all is discrete
+        critic_learning_rate: Learning rate of the critics. None: 4e-3 where all is discrete
             and few, 1e-3 where they read pixels, else 2e-3.
-        critic_steps, penalty: Critic steps and penalty of the critics (WGAN-GP); a critic that
+        critic_steps, penalty: Steps of the critics for one of the mechanisms, and weight of their
+            gradient penalty (WGAN-GP); a critic that
             reads pixels takes one step, and the penalty at real rows alone.
         critic_hidden: Widths of a critic's hidden layers.
         gradient: How the critic's gradient passes discrete values: ``"auto"`` (enumeration where

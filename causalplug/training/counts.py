@@ -10,7 +10,7 @@ from torch import Tensor
 
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
 from causalplug.training.factors import ravel
-from causalplug.variables import Discrete
+from causalplug.variables import Variable
 
 __all__ = ["start_at_counts"]
 
@@ -37,9 +37,11 @@ def start_at_counts(mechanism: DiscreteMLP, name: str, rows: Mapping[str, Tensor
         discrete, their table is too large, or rows are too few for a table to be the best answer.
     """
     parents = mechanism.network.parents
-    sizes = [spec.size for spec in parents.values() if isinstance(spec, Discrete)]
-    if len(sizes) < len(parents):
-        return False
+    sizes = []
+    for spec in parents.values():
+        if not isinstance(spec, Variable) or not spec.is_discrete:
+            return False
+        sizes.append(spec.size)
     cells, k = math.prod(sizes), mechanism.variable.size
     codes = rows[name]
     if cells > mechanism.hidden[-1] or len(codes) < _ROWS_PER_NUMBER * cells * (k - 1):

@@ -94,6 +94,7 @@ def fit_generator(
         DataError: A joint label without images.
         TrainingError: The losses are no numbers.
     """
+    _check_labels(images, labels)
     sizes = {name: declared.size for name, (_, declared) in labels.items()}
     joint = torch.zeros(len(images), dtype=torch.int64)
     for column, declared in labels.values():
@@ -151,6 +152,26 @@ def fit_generator(
         average.update(step)
     average.swap()
     return TrainedGenerator(generator, parents, license=license, source=source)
+
+
+def _check_labels(images: Tensor, labels: Mapping[str, tuple[Tensor, Discrete]]) -> None:
+    """Refuse labels that are not one code for each image.
+
+    Raises:
+        DataError: Another number of codes than images, or codes outside the declaration.
+    """
+    for name, (column, declared) in labels.items():
+        if len(column) != len(images):
+            raise DataError(
+                f"A generator for {name} cannot be trained: it has {len(column)} codes for "
+                f"{len(images)} images. Give one for each."
+            )
+        if bool(((column < 0) | (column >= declared.size)).any()):
+            raise DataError(
+                f"A generator for {name} cannot be trained: its codes go from {int(column.min())} "
+                f"to {int(column.max())}, and {declared.size} categories have the codes 0 to "
+                f"{declared.size - 1}. Encode the column with Discrete.encode."
+            )
 
 
 def _unit(variable: Image, images: Tensor) -> Tensor:

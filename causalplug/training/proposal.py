@@ -9,6 +9,7 @@ the proposal is learned as in Bornschein & Bengio 2015).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -80,18 +81,36 @@ class Proposal(nn.Module):
         factor = factor.unflatten(-1, (self.size, self.size))
         scales = _LOG_SCALE * torch.tanh(factor.diagonal(dim1=-2, dim2=-1) / _LOG_SCALE)
         factor = factor.tril(-1) + torch.diag_embed(scales.exp())
-        own = torch.distributions.MultivariateNormal(centre, scale_tril=factor, validate_args=False)
         with torch.no_grad():
             points = draws.points_of(len(centre), generator)
             from_prior = max(1, round(_PRIOR * len(points)))
             moved = centre + (factor @ points[from_prior:].unsqueeze(-1)).squeeze(-1)
             noise = torch.cat([points[:from_prior], moved])
-        log_density = own.log_prob(noise)
+        log_density = _log_density(noise, centre, factor)
         with torch.no_grad():
-            prior = torch.distributions.Normal(0.0, 1.0).log_prob(noise).sum(-1)
+            prior = _log_normal(noise, -1)
             share = torch.tensor([from_prior, len(points) - from_prior], device=prior.device) / len(
                 points
             )
             drawn_from = torch.logaddexp(prior + share[0].log(), log_density + share[1].log())
         named = dict(zip(draws.keys, noise.split(draws.size, -1), strict=True))
         return Proposed(named, prior - drawn_from, log_density)
+
+
+def _log_density(noise: Tensor, centre: Tensor, factor: Tensor) -> Tensor:
+    """Log density ``(s, n)`` of a normal at ``(s, n, size)``: centres ``(n, size)``, and lower
+    triangular roots ``(n, size, size)`` of its covariances.
+
+    ``torch.distributions.MultivariateNormal`` says the same, but its first use imports sympy, which
+    takes most of a second.
+    """
+    apart = (noise - centre).permute(1, 2, 0)
+    standard = torch.linalg.solve_triangular(factor, apart, upper=False)
+    log_scale = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    return _log_normal(standard, 1).T - log_scale
+
+
+def _log_normal(standard: Tensor, axis: int) -> Tensor:
+    """Log density of standard normals that lie along an axis."""
+    size = standard.shape[axis]
+    return -0.5 * (standard.square().sum(axis) + size * math.log(2 * math.pi))

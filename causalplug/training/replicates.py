@@ -23,7 +23,7 @@ from causalplug.files.weights import read_safetensors, safetensors_writer
 from causalplug.planning.plan import Module
 from causalplug.selection import values_at
 from causalplug.tensors import copied
-from causalplug.training.prepare import Prepared, source_name
+from causalplug.training.prepared import Prepared, source_name
 from causalplug.training.processes import Processes
 from causalplug.training.run import Owner, Run
 from causalplug.values import Named
@@ -115,7 +115,7 @@ def _train_again(
     trainer: Owner, prepared: Prepared, modules: Sequence[Module], number: int
 ) -> None:
     twin = copy.copy(trainer)
-    seed = trainer.config.seed + 7919 * (number + 1)
+    seed = (trainer.config.seed + 7919 * (number + 1)) % 2**63
     twin.config, twin.progress = replace(trainer.config, seed=seed), False
     run = Run(twin, Processes(trainer.accelerator, alone=True), None, {}, None)
     run.share_of_steps = _SHARE

@@ -29,7 +29,7 @@ from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodL
 from causalplug.training.likelihood import Likelihood
 from causalplug.training.pace import USUAL, Pace, pace_of
 from causalplug.training.phase import Phase
-from causalplug.training.prepare import Prepared
+from causalplug.training.prepared import Prepared
 from causalplug.training.processes import Processes
 from causalplug.training.report import ModuleReport
 from causalplug.training.stack import stackable
@@ -177,7 +177,7 @@ class Run:
         )
 
     def _seed(self, position: int, phase: int = 0) -> int:
-        return self.config.seed * 1_000_003 + position * 10_007 + phase * 101
+        return (self.config.seed * 1_000_003 + position * 10_007 + phase * 101) % 2**63
 
     def module(self, position: int, module: Module) -> None:
         """Train one module: one phase, or two for ``warm``."""
@@ -326,7 +326,7 @@ class Run:
         """A phase at its first step, or where the checkpoint has it."""
         seed = self._seed(position, index)
         generator = torch.Generator(self.accelerator.device)
-        generator.manual_seed(seed + 1_000_000_007 * self.processes.index)
+        generator.manual_seed((seed + 1_000_000_007 * self.processes.index) % 2**63)
         learner = self._learner(module, objective)
         phase = Phase(objective, learner, generator, self.processes, seed)
         if self.pending is not None and self.pending[0]["position"] == position:

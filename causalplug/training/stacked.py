@@ -162,7 +162,7 @@ class StackedTraining:
         self.track, self.failed, self.progress = track, failed, progress
         self.generator = torch.Generator(dcm.device)
         seed = config.seed * 1_000_003 + 7 + 1_000_000_007 * processes.index
-        self.generator.manual_seed(seed)
+        self.generator.manual_seed(seed % 2**63)
 
     def singles(
         self,

@@ -14,6 +14,7 @@ where the largest two perturbed logits of one world tie, and the other worlds se
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ _TIE = 1e-4  # by which an earlier world wins a tie, in logits
 _BACKWARD = 4096  # rows in one backward pass, which bounds its memory
 _EFFECTIVE = 100  # rows of the model that weighted evidence has to stand on, at least
 _TOGETHER = 2**19  # numbers times rows in one backward pass
+_SWITCHED = threading.RLock()
 
 
 class NoGradient(Exception):
@@ -47,16 +49,17 @@ class NoGradient(Exception):
 @contextmanager
 def differentiable(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
     """Switch gradients of the parameters on, and back to what they were; also under
-    ``torch.no_grad``."""
-    before = [parameter.requires_grad for parameter in parameters]
-    for parameter in parameters:
-        parameter.requires_grad_(True)
-    try:
-        with torch.enable_grad():
-            yield
-    finally:
-        for parameter, was in zip(parameters, before, strict=True):
-            parameter.requires_grad_(was)
+    ``torch.no_grad``. One thread at a time: another would switch them off meanwhile."""
+    with _SWITCHED:
+        before = [parameter.requires_grad for parameter in parameters]
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        try:
+            with torch.enable_grad():
+                yield
+        finally:
+            for parameter, was in zip(parameters, before, strict=True):
+                parameter.requires_grad_(was)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +165,9 @@ def _group(dcm: Model, numbers: AnswerNumbers, places: Sequence[Place], noise: N
     seen: dict[str, dict[Any, _Seen]] = {}
     for place in places:
         for world, target in numbers.targets_of(numbers.case(place)):
-            for name in world.graph.ancestors([target]):
-                if name not in world.do and world.cell(name) not in pins.points:
-                    seen.setdefault(name, {})[world.cell(name)] = _Seen(name, world)
+            for name, own in world.run([target]):
+                if own.cell(name) not in pins.points:
+                    seen.setdefault(name, {})[own.cell(name)] = _Seen(name, own)
     by_name = {name: list(of.values()) for name, of in seen.items()}
     return _Group(tuple(places), pins, rows, by_name)
 

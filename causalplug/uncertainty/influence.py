@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.model.model import Model
-from causalplug.selection import pick, seconds, values_at
+from causalplug.selection import values_at
 from causalplug.training.factors import served, tabular
 from causalplug.training.learner import trainable
-from causalplug.uncertainty.adjustment import adjusted, adjustment_names
+from causalplug.uncertainty.adjustment import Adjusted, adjusted, adjustment_names
 from causalplug.uncertainty.enumerated import enumerated_gradient
 from causalplug.uncertainty.gradient import NoGradient, answer_gradient
 from causalplug.uncertainty.numbers import AnswerNumbers
@@ -97,7 +97,7 @@ def influence_of(
     """
     read: set[str] = set()
     for world, target in numbers.targets:
-        read.update(world.graph.ancestors([target]))
+        read.update(name for name, _ in world.run([target]))
     known = set(trained)
     parts = []
     for component in dcm.graph.c_components():
@@ -124,22 +124,42 @@ def influence_of(
 def _doubly_robust(
     dcm: Model, numbers: AnswerNumbers, samples: Sequence[Sample], seed: int
 ) -> Influence | None:
-    """The doubly robust formula, where it holds and one source without interventions has all
-    that it reads."""
+    """The doubly robust formula, where it holds, on all sources without interventions that have
+    all that it reads."""
     names = adjustment_names(dcm, numbers)
+    if names is None:
+        return None
+    read = {}
     for place, sample in enumerate(samples):
-        if names is None or sample.source.do or not names <= sample.source.recorded:
-            continue
-        found = adjusted(dcm, numbers, pick(sample.values, names), seed)
-        by_row: list[Tensor | None] = []
-        for other in samples:
-            by_row.append(torch.zeros(len(other), numbers.size, dtype=torch.float64))
-        own = found.influence.cpu() / len(sample)
-        by_row[place] = own
-        variance = own.square().sum(0) * (len(sample) / sample.stands_for)
-        estimate = found.estimate.cpu()
-        return Influence(variance, own.sum(0), by_row, estimate, {((), place): variance})
-    return None
+        if not sample.source.do and names <= sample.source.recorded:
+            read[place] = sample
+    if not read:
+        return None
+    columns = {}
+    for name in sorted(names):
+        columns[name] = torch.cat([sample.values[name] for sample in read.values()])
+    found = adjusted(dcm, numbers, columns, seed)
+    return _of_samples(found, samples, read)
+
+
+def _of_samples(
+    found: Adjusted, samples: Sequence[Sample], read: Mapping[int, Sample]
+) -> Influence:
+    """The influence of an adjusted estimate on the rows of some of the samples, by number, one
+    after the other."""
+    lengths = list(map(len, read.values()))
+    own = found.influence.cpu() / sum(lengths)
+    parts = dict(zip(read, own.split(lengths), strict=True))
+    by_row: list[Tensor | None] = []
+    for place, sample in enumerate(samples):
+        nothing = torch.zeros(len(sample), own.shape[1], dtype=torch.float64)
+        by_row.append(parts.get(place, nothing))
+    stands_for = sum(sample.stands_for for sample in read.values())
+    owed: dict[tuple[tuple[str, ...], int], Tensor] = {}
+    for place, part in parts.items():
+        owed[(), place] = part.square().sum(0) * (sum(lengths) / stands_for)
+    variance = torch.stack(list(owed.values())).sum(0)
+    return Influence(variance, own.sum(0), by_row, found.estimate.cpu(), owed)
 
 
 def _by_fisher(
@@ -167,9 +187,9 @@ def _by_fisher(
         if not placed:
             raise NoGradient(f"no table says anything about {', '.join(own)}")
         flat = _flat(parameters, own)
-        sizes = rows_to_read(dcm, seconds(placed), flat)
+        sizes = rows_to_read(dcm, [factor for _, factor in placed], flat)
         placed = [(p, f.thinned(size)) for (p, f), size in zip(placed, sizes, strict=True)]
-        scores = Scores(dcm, seconds(placed), flat)
+        scores = Scores(dcm, [factor for _, factor in placed], flat)
         found = scores.influence(torch.cat(values_at(gradients, own), 1))
         weighted = scores.counts[:, None] * found
         variance += (weighted * found).sum(0)

@@ -10,19 +10,41 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
+from causalplug.errors import QueryError
 from causalplug.identification.arithmetic import Formula, Leaf, Number, Operation
 from causalplug.identification.query import Query, as_query
 from causalplug.model.model import Model
-from causalplug.model.replicates import as_replicate
+from causalplug.model.replicates import refitted_models
 from causalplug.sampling.answers import Estimate, VariancePart
 from causalplug.uncertainty.described import DESCRIBED, Described, DescribedNumbers
 from causalplug.uncertainty.spread import REPLICATES, Spread, Unknown, spread_by_influence
 
-__all__ = ["with_intervals"]
+__all__ = ["check_one_step", "with_intervals"]
 
 _REPLICATE_ROWS = 20_000
 _NONE = "No interval: {}. What is given is the Monte-Carlo error alone; {}."
+
+
+def check_one_step(one_step: bool | None, interval: str, data: object) -> None:
+    """Refuse a one-step correction that could not be made, before anything is sampled.
+
+    Raises:
+        QueryError: There are no rows, or the interval does not come from influence functions.
+    """
+    if not one_step:
+        return
+    if interval in ("none", "replicates"):
+        raise QueryError(
+            f"one_step=True cannot be used with interval={interval!r}: the correction is made of "
+            "influence functions. Leave interval= out, or leave one_step= out."
+        )
+    if data is None:
+        raise QueryError(
+            "The one-step correction cannot be made without rows: give data= those that the model "
+            "was trained on."
+        )
 
 
 def with_intervals(
@@ -34,7 +56,7 @@ def with_intervals(
     level: float = 0.95,
     one_step: bool | None = None,
     interval: str = "auto",
-    ask: Callable[[int], Estimate] | None = None,
+    ask: Callable[[Model, int], Estimate] | None = None,
 ) -> Estimate:
     """An answer with the intervals that the model, or the data, can tell.
 
@@ -48,16 +70,17 @@ def with_intervals(
             doubly robust formula holds.
         interval: ``"influence"``, ``"replicates"``, ``"auto"`` for the first that can be had, or
             ``"none"``.
-        ask: Gives the answer anew, for a number of rows; replicates are asked by it.
+        ask: Gives the answer of a model anew, for a number of rows; replicates are asked by it.
     """
     if interval == "none":
         return replace(answer, level=level)
     work = _Intervals(dcm, answer, query, data, level, one_step, interval, ask)
     try:
         _check_determined(answer)
-        found = work.described()
-        if "estimate" in answer.table:
-            found = work.joined(found)
+        with torch.inference_mode(False):  # influence functions need gradients
+            found = work.described()
+            if "estimate" in answer.table:
+                found = work.joined(found)
     except Unknown as why:
         reason, way_out = why.args
         return replace(answer, level=level, interval=_NONE.format(reason, way_out))
@@ -75,7 +98,7 @@ class _Intervals:
     level: float
     one_step: bool | None
     interval: str
-    ask: Callable[[int], Estimate] | None
+    ask: Callable[[Model, int], Estimate] | None
 
     def joined(self, found: Estimate) -> Estimate:
         """The answer with the intervals of its table."""
@@ -115,7 +138,7 @@ class _Intervals:
                     numbers,
                 )
             except Unknown:
-                if self.interval != "auto" or not self.dcm.replicates:
+                if self.interval != "auto" or self.one_step or not self.dcm.replicates:
                     raise
         return self._replicated(read)
 
@@ -125,9 +148,8 @@ class _Intervals:
             raise Unknown("the model has no replicates", REPLICATES)
         rows = min(self.answer.n, _REPLICATE_ROWS)
         found = []
-        for number in range(len(self.dcm.replicates)):
-            with as_replicate(self.dcm, number):
-                found.append(read(self.ask(rows)))
+        for model in refitted_models(self.dcm):
+            found.append(read(self.ask(model, rows)))
         variance = np.var(np.stack(found), axis=0, ddof=1)
         words = (
             f"the sampling of the rows and training, by {len(found)} replicates, and of the model"
@@ -218,6 +240,6 @@ def _quantile(level: float, freedom: int | None) -> float:
     """Two-sided quantile of the normal, or of Student's t."""
     if freedom is None:
         return NormalDist().inv_cdf((1 + level) / 2)
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf((1 + level) / 2, freedom))
+    return float(stdtrit(freedom, (1 + level) / 2))

@@ -20,8 +20,7 @@ from causalplug.data.source import DataSource
 from causalplug.errors import ConvergenceWarning, GraphWarning, QueryError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.query import Query, as_query
-from causalplug.selection import firsts
-from causalplug.training.trainer import fit
+from causalplug.training.fit import fit
 from causalplug.values import Named
 from causalplug.variables import Continuous
 from causalplug.wording import listed
@@ -93,7 +92,7 @@ def refute(
     cases = [
         ("placebo treatment", shuffled, 0.0, seed),
         ("subset of the rows", subset, first.value, seed),
-        ("another seed", columns, first.value, seed + 1),
+        ("another seed", columns, first.value, (seed + 1) % 2**63),
     ]
     rows = [("as it is", first.value, first.value, 0.0, True)]
     for name, changed, expected, number in cases:
@@ -109,9 +108,24 @@ def refute(
 
 
 def _columns(dcm: _M, data: object) -> dict[str, Any]:
-    """The columns of rows in users' values; words of a text file mean what is declared."""
+    """The columns of rows in users' values; words of a text file mean what is declared.
+
+    Raises:
+        QueryError: The rows come from an experiment, whose treatment cannot be shuffled, or in
+            clusters.
+    """
     if not isinstance(data, DataSource):
         return dict(columns_of(data))
+    if data.do:
+        raise QueryError(
+            f"The answer cannot be refuted on rows in which {listed(data.do)} was set: the checks "
+            "train on observed rows. Give a table without do=."
+        )
+    if data.clustered:
+        raise QueryError(
+            "The answer cannot be refuted on rows that come in clusters: the refits take rows as "
+            "independent. Give one row of each cluster."
+        )
     encoded = data.encode(dcm.variables).values
     return {name: dcm.variables[name].decode(codes[:]) for name, codes in encoded.items()}
 
@@ -156,7 +170,8 @@ def _treatments(query: Query) -> set[str]:
     for _, term in query.terms:
         for world in term.worlds:
             found.update(world)
-    if not found or abs(sum(firsts(query.terms))) > 1e-9 or query.formula is not None:
+    total = sum(weight for weight, _ in query.terms)
+    if not found or abs(total) > 1e-9 or query.formula is not None:
         raise QueryError(
             f"{query} cannot be refuted: a placebo has to make it 0, which holds for effects such "
             "as ATE(Y, X)"

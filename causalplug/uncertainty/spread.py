@@ -9,7 +9,6 @@ import numpy as np
 from torch import Tensor
 
 from causalplug.data.source import DataSource, as_data_sources
-from causalplug.errors import QueryError
 from causalplug.identification.query import Query, as_query
 from causalplug.model.model import Model
 from causalplug.sampling.answers import VariancePart
@@ -110,7 +109,7 @@ def _not_by_likelihood(dcm: Model, numbers: AnswerNumbers, trained: set[str]) ->
     """
     read: set[str] = set()
     for world, target in numbers.targets:
-        read.update(world.graph.ancestors([target]))
+        read.update(name for name, _ in world.run([target]))
     objectives = _objectives(dcm.history)
     other = sorted(n for n in trained & read if objectives.get(n) != "likelihood")
     unknown = [name for name in other if name not in objectives]
@@ -207,15 +206,18 @@ def _samples(dcm: Model, data: object) -> list[Sample]:
 
 def _data_sources(dcm: Model, data: object) -> list[DataSource]:
     """The data as they came about; bare tables are those of the model's sources, in their order."""
-    if not isinstance(data, list | tuple) or any_of_kind(data, DataSource):
+    several = isinstance(data, list | tuple)
+    items: Sequence[object] = data if several else [data]  # type: ignore[assignment]
+    alone = not several and (dcm.sources is None or len(dcm.sources) != 1)
+    if alone or any_of_kind(items, DataSource):
         return as_data_sources(data)
-    if dcm.sources is None or len(data) != len(dcm.sources):
+    if dcm.sources is None or len(items) != len(dcm.sources):
         raise Unknown(
-            f"nothing says how the {len(data)} tables came about",
+            f"nothing says how the {len(items)} tables came about",
             "give each as cp.DataSource(table, do=…)",
         )
     found = []
-    for table, source in zip(data, dcm.sources, strict=True):
+    for table, source in zip(items, dcm.sources, strict=True):
         found.append(DataSource(table, do=sorted(source.do)))
     return found
 
@@ -224,11 +226,6 @@ def _told(
     found: Influence, samples: Sequence[Sample], one_step: bool | None, names: Sequence[str]
 ) -> Spread:
     real = all(sample.real for sample in samples)
-    if one_step and not real:
-        raise QueryError(
-            "The one-step correction cannot be made without rows: give data= those that the model "
-            "was trained on."
-        )
     variance = _variance(found, samples).numpy()
     rows = sum(sample.stands_for for sample in samples)
     words = f"the sampling of {rows:,} rows, by influence functions"

@@ -82,6 +82,8 @@ def as_array(values: object, name: str) -> np.ndarray:
         values = tensor_to_numpy(values)
     elif hasattr(values, "to_numpy"):
         values = values.to_numpy()
+    elif isinstance(values, list | tuple) and len(values):
+        values = _plain_items(values)
     if isinstance(values, np.ma.MaskedArray):
         values = _unmasked(values)
     try:
@@ -100,6 +102,18 @@ def as_array(values: object, name: str) -> np.ndarray:
     if array.ndim == 0:
         return array[None]
     return array
+
+
+def _plain_items(values: Sequence[Any]) -> Sequence[Any]:
+    """Rows that are tensors or masked arrays as plain arrays; others as they are."""
+    if hasattr(values[0], "detach"):
+        return [tensor_to_numpy(item) if hasattr(item, "detach") else item for item in values]
+    if not isinstance(values[0], np.ndarray):
+        return values
+    found = []
+    for item in values:
+        found.append(_unmasked(item) if isinstance(item, np.ma.MaskedArray) else item)
+    return found
 
 
 def _unless_mixed(values: Sequence[object], texts: np.ndarray) -> np.ndarray:
@@ -151,6 +165,11 @@ def distinct(array: np.ndarray, name: str) -> tuple[list[object], np.ndarray]:
     Raises:
         DataError: Values that cannot be compared, such as lists.
     """
+    if array.dtype.kind in "mM":
+        raise DataError(
+            f"{name!r} holds dates or durations, which are no categories. Give texts "
+            "(column.astype(str)), or numbers such as its year."
+        )
     if array.dtype.kind != "O":
         uniques, inverse = np.unique(array, return_inverse=True)
         return uniques.tolist(), inverse

@@ -104,6 +104,12 @@ class Continuous(Variable):
         import torch
 
         values = column.numpy()
+        if without_spread(values):
+            raise DataError(
+                f"{name!r} holds numbers that are too large or too small to have a variance (from "
+                f"{values.min():.6g} to {values.max():.6g}). Give them in another unit, or take "
+                "their logarithm."
+            )
         if indistinct(values):
             raise DataError(
                 f"{name!r} holds numbers of too many orders of magnitude (from {values.min():.6g} "
@@ -205,6 +211,14 @@ def blurred(values: np.ndarray) -> bool:
     moved = float(np.median(np.abs(rounded - rows)))
     merged = 1 - len(np.unique(rounded)) / len(np.unique(rows))
     return moved > 1e-4 * spread or merged > 0.05
+
+
+def without_spread(values: np.ndarray) -> bool:
+    """Whether numbers differ, and their variance is zero or infinite in float64."""
+    rows = _some(values)
+    with np.errstate(over="ignore", under="ignore"):
+        variance = float(rows.var())
+    return bool((rows != rows[:1]).any()) and not 0 < variance < math.inf
 
 
 def indistinct(values: np.ndarray) -> bool:

@@ -192,11 +192,12 @@ class Discrete(Variable):
 
     def _unknown(self, unknown: np.ndarray, name: str) -> str:
         shown = ", ".join(repr(u.item() if isinstance(u, np.generic) else u) for u in unknown[:5])
-        near = difflib.get_close_matches(str(unknown[0]), list(map(str, self.categories)), n=1)
+        own = {str(category): category for category in self.categories}
+        near = difflib.get_close_matches(str(unknown[0]), own, n=1)
         known = ", ".join(map(repr, self.categories[:8])) + (", …" if self.size > 8 else "")
         hint = ""
         if near:
-            hint = f" Did you mean {near[0]!r}?"
+            hint = f" Did you mean {own[near[0]]!r}?"
         return (
             f"{name!r} has values outside its categories: {shown}; declared are {known}.{hint} "
             "Correct the values or declare the category."

@@ -80,7 +80,8 @@ class Image(Variable):
             values = self._from_objects(values, name)
         array = as_array(values, name)
         if array.dtype.kind == "O":
-            array = np.stack([np.asarray(self._from_objects(item, name)) for item in array])
+            array = self._stacked([np.asarray(self._from_objects(i, name)) for i in array], name)
+            refuse_missing(array, name)
         if array.shape == self.event_shape:
             array = array[None]
         if array.ndim != 4 or array.shape[1:] != self.event_shape:
@@ -132,7 +133,10 @@ class Image(Variable):
             items = list(values)
         if not items or not hasattr(items[0], "convert"):
             return values
-        arrays = [self.from_pil(item, name) for item in items]
+        return self._stacked([self.from_pil(item, name) for item in items], name)
+
+    def _stacked(self, arrays: list[np.ndarray], name: str) -> np.ndarray:
+        """Images one by one as an array; all have to be of one size."""
         shapes = {a.shape for a in arrays}
         if len(shapes) > 1:
             raise DataError(

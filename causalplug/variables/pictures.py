@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
+
+from causalplug.variables.picture_depth import channel_bits
 
 __all__ = ["PictureError", "picture_pixels", "refuse_deep", "upright_size"]
 
@@ -26,9 +27,14 @@ _EIGHT_BITS = {
     "HSV",
 }
 _ORIENTATION = 0x112  # EXIF tag
-_SIXTEEN_BITS = re.compile(";16[BLN]$")
-"""Raw modes of Pillow with 16 bits a channel; ``BGR;16`` has 16 bits a pixel."""
-_FRAMES = {"GIF", "TIFF", "WEBP", "PNG"}  # forms in which further frames are not mere previews
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags of TIFF
+_FRAMES = {
+    "GIF",
+    "TIFF",
+    "WEBP",
+    "PNG",
+    "AVIF",
+}  # forms in which further frames are not mere previews
 
 
 class PictureError(ValueError):
@@ -36,33 +42,34 @@ class PictureError(ValueError):
 
 
 def refuse_deep(picture: Any) -> None:
-    """Refuse a file with 16 bits a channel, of which Pillow keeps the upper eight in silence.
+    """Refuse a file with more than eight bits a channel, of which Pillow keeps the upper eight in
+    silence.
 
     To be called before the first use of a picture: Pillow forgets the depth when it decodes, which
     it does for the EXIF tags of a PNG.
 
     Raises:
-        PictureError: It has 16 bits a channel.
+        PictureError: It has more than eight bits a channel.
     """
-    from PIL import ImageFile
-
-    if not isinstance(picture, ImageFile.ImageFile):
+    if picture.mode not in _EIGHT_BITS:
         return
-    for tile in picture.tile:
-        raw = tile[3][0] if isinstance(tile[3], tuple) else tile[3]
-        if isinstance(raw, str) and _SIXTEEN_BITS.search(raw) and picture.mode in _EIGHT_BITS:
-            raise PictureError(
-                "has 16 bits a channel, of which eight would be lost. Give an array of floats in "
-                "the declared range, or save it with eight bits a channel"
-            )
+    bits = channel_bits(picture)
+    if bits > 8:
+        raise PictureError(
+            f"has {bits} bits a channel, of which only eight would be read. Give an array of "
+            "floats in the declared range, or save it with eight bits a channel"
+        )
 
 
 def upright_size(picture: Any) -> tuple[int, int]:
     """``(height, width)`` as viewers show it, by the EXIF orientation; nothing is decoded."""
+    width, height = picture.width, picture.height
     lying = picture.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+    if picture.format == "TIFF" and lying:  # Pillow may have turned its size, not yet its pixels
+        width, height = picture.tag_v2[_TIFF_WIDTH], picture.tag_v2[_TIFF_HEIGHT]
     if lying:
-        return (picture.width, picture.height)
-    return (picture.height, picture.width)
+        return (width, height)
+    return (height, width)
 
 
 def picture_pixels(picture: Any, channels: int) -> np.ndarray:

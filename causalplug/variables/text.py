@@ -67,10 +67,7 @@ class Text(Variable):
         """
         import torch
 
-        given = values
-        if isinstance(values, str):
-            given = [values]
-        array = as_array(given.to_numpy() if isinstance(given, TextColumn) else given, name)
+        array = as_array(_column(values), name)
         refuse_missing(array, name)
         if array.ndim != 1:
             raise DataError(
@@ -83,7 +80,13 @@ class Text(Variable):
                 f"{name!r} has {int(wrong.sum())} values that are not texts. Convert them with "
                 f"str, or declare it otherwise.{where_first(wrong, array, row)}"
             )
-        encoded = [text.encode() for text in texts]
+        try:
+            encoded = [text.encode() for text in texts]
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"{name!r} has texts that UTF-8 cannot hold, such as {error.object[:40]!r}. Read "
+                'the file in its own encoding, or replace such characters with errors="replace".'
+            ) from None
         long = np.array([len(text) > self.length for text in encoded], bool)
         if long.any():
             most = max(map(len, encoded))
@@ -111,3 +114,17 @@ class Text(Variable):
 
     def describe(self) -> str:
         return "text"
+
+
+def _column(values: object) -> object:
+    """One text as a column, and a list of texts as they are: numpy would cut zeros off their ends,
+    and give each the room of the longest."""
+    if isinstance(values, str):
+        values = [values]
+    if isinstance(values, TextColumn):
+        return values.to_numpy()
+    if not isinstance(values, list | tuple):
+        return values
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column

@@ -79,7 +79,8 @@ class Vector(Variable):
             )
         if array.dtype.kind not in "iufb":
             raise DataError(f"{name!r} must be vectors of numbers; got {array.dtype} values.")
-        numbers = array.astype(np.float32)
+        with np.errstate(over="ignore"):
+            numbers = array.astype(np.float32)
         wrong = ~np.isfinite(numbers).all(1)
         if wrong.any():
             if row is None:
@@ -90,7 +91,22 @@ class Vector(Variable):
                 f"{name!r} has {int(wrong.sum())} vectors with numbers that are not finite. "
                 f"Correct them, or drop those rows.{where}"
             )
+        self._refuse_blurred(array, numbers, name)
         return torch.from_numpy(np.ascontiguousarray(numbers))
+
+    def _refuse_blurred(self, array: np.ndarray, kept: np.ndarray, name: str) -> None:
+        """Refuse numbers that float32 moves by more than a thousandth of their spread."""
+        rows = slice(None, None, max(1, len(array) // 2000))
+        given = array[rows].astype(np.float64)
+        moved, spread = np.median(np.abs(kept[rows] - given), axis=0), given.std(0)
+        varied = spread > 1e-13 * np.abs(given.mean(0))  # the rest is rounding alone
+        wrong = np.flatnonzero(varied & (moved > 1e-3 * spread))
+        if len(array) > 2 and len(wrong):
+            raise DataError(
+                f"{name!r} holds numbers that float32 would blur (place {int(wrong[0])}): relative "
+                "to their offset they differ too little. Take the offset off, or declare them "
+                "Continuous, one by one."
+            )
 
     def _stacked(self, column: np.ndarray, name: str, row: int | None) -> np.ndarray:
         """A column of vectors as one array."""

@@ -6,6 +6,8 @@ nothing, by a model that knows of the hidden cause and by one that takes thickne
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     )
     made.add_argument("--rows", type=int, default=4000, help="default: %(default)s")
     made.add_argument("--seed", type=int, default=0, help="of everything random")
+    made.add_argument("--output-dir", type=Path, help="folder for result.json; default: none")
     chosen = made.parse_args(arguments)
     columns = rows(chosen.rows, chosen.seed)
     truth = np.mean(list(SHARES.values()), 0)
@@ -67,6 +70,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
             text = ", ".join(f"{s} {p:.3f}" for s, p in zip(SHAPES, shares, strict=True))
             distance = result[name][setting]
             print(f"{name}: P(digit | do({setting})) = {text}; TVD {distance:.3f}")
+    if chosen.output_dir is not None:
+        chosen.output_dir.mkdir(parents=True, exist_ok=True)
+        (chosen.output_dir / "result.json").write_text(json.dumps(result, indent=1))
     return result
 
 

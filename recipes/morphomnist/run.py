@@ -1,9 +1,10 @@
-"""What would this digit look like, had it been thicker, brighter, or another digit? Three
+"""What would this digit look like, had it been thicker, brighter, or another digit? Six
 mechanisms by the field's own measures. ``--help`` lists the options.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +15,20 @@ from accelerate import Accelerator
 import causalplug as cp
 from recipes.common import Run, parser
 from recipes.morphomnist import data, strokes
+from recipes.morphomnist.flow import trained_flow
 from recipes.morphomnist.own_judges import own_judges, shifted
 
 GRAPH = "thickness -> intensity; thickness -> image; intensity -> image; digit -> image"
 DO = ["thickness", "intensity", "digit"]
 COPIES = 3  # shifted images beside each of Morpho-MNIST
-FAMILIES = ("vae", "residual", "counterfactual", "judged")
+FAMILIES = ("vae", "residual", "flow", "counterfactual", "judged")
+MORE = ("guided",)
 OBJECTIVE = {"vae": "likelihood", "residual": "likelihood"}
 """Of the others it is "counterfactual"; ``judged`` has judges of its own."""
+GUIDANCE = {"flow": 1.0, "guided": 2.0}
+"""Flows are trained before they are part of a model; ``guided`` exaggerates the parents."""
+TWIN = {"residual": "vae", "guided": "flow"}
+"""Families that have the weights of another."""
 
 
 @dataclass(frozen=True)
@@ -81,23 +88,52 @@ def _split(
     return first, {name: column[rows : rows + held] for name, column in columns.items()}
 
 
-def model(world: World, family: str, run: Run) -> cp.DCM:
-    """One family, untrained."""
+def mechanism(world: World, family: str, run: Run) -> cp.Mechanism:
+    """The mechanism of the image: of a flow trained, of the others not."""
     chosen = run.options
-    mechanism = cp.InvertibleImage(
+    if family in GUIDANCE:
+        flow = trained_flow(
+            world.variables,
+            world.train,
+            "image",
+            steps=chosen.flow_steps,
+            width=28 * chosen.width,
+            seed=chosen.seed,
+        )
+        flow.guidance = GUIDANCE[family]
+        return flow
+    return cp.InvertibleImage(
         latent_size=chosen.latent,
         width=chosen.width,
         network=chosen.network,
         residual=family != "vae",
     )
+
+
+def model(world: World, image: cp.Mechanism, run: Run) -> cp.DCM:
+    """The model with one mechanism of the image."""
     graph = cp.CausalGraph.parse(GRAPH)
-    return cp.DCM(graph, world.variables, mechanisms={"image": mechanism}, seed=chosen.seed)
+    return cp.DCM(graph, world.variables, mechanisms={"image": image}, seed=run.options.seed)
+
+
+def twin(world: World, family: str, other: cp.DCM, run: Run) -> cp.DCM:
+    """A model with the weights of another: with the residual, or with guidance."""
+    if family in GUIDANCE:
+        image: Any = copy.deepcopy(other.mechanism("image"))
+        image.guidance = GUIDANCE[family]
+    else:
+        image = mechanism(world, family, run)
+    dcm = model(world, image, run)
+    dcm.load_trained(other.trained_tensors())
+    return dcm
 
 
 def fitted(world: World, family: str, run: Run) -> cp.DCM:
     """One family, trained on the rows."""
-    chosen, dcm = run.options, model(world, family, run)
-    judges = None
+    chosen, dcm = run.options, model(world, mechanism(world, family, run), run)
+    objective, judges = {}, None
+    if family not in GUIDANCE:
+        objective = {"image": OBJECTIVE.get(family, "counterfactual")}
     if family == "judged":
         judges = own_judges(
             world.variables,
@@ -109,7 +145,7 @@ def fitted(world: World, family: str, run: Run) -> cp.DCM:
     cp.fit(
         dcm,
         cp.DataSource(world.train, name="rows"),
-        objective={"image": OBJECTIVE.get(family, "counterfactual")},
+        objective=objective or None,
         judges=judges,
         steps=chosen.steps,
         batch_size=128,
@@ -148,13 +184,18 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     made.add_argument("--rows", type=int, help="rows to learn from")
     made.add_argument("--held", type=int, help="rows to judge by")
     made.add_argument("--steps", type=int, help="updates of each phase of training")
+    made.add_argument("--flow-steps", type=int, help="updates of the flow")
     made.add_argument("--judge-steps", type=int, help="updates of the judges of one's own")
     made.add_argument("--latent", type=int, help="numbers of the latent")
     made.add_argument("--width", type=int, help="of the networks")
     made.add_argument("--network", choices=["dense", "convolution"], help="of the mechanism")
     made.add_argument("--precision", choices=["no", "bf16", "fp16"], help="of the training")
     made.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    made.add_argument("--families", default=",".join(FAMILIES), help="default: %(default)s")
+    made.add_argument(
+        "--families",
+        default=",".join(FAMILIES),
+        help=f"of {', '.join((*FAMILIES, *MORE))}; default: %(default)s",
+    )
     run = Run(__file__, made, arguments)
     chosen = run.options
     if chosen.data and not chosen.quick:
@@ -165,10 +206,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     families: dict[str, Any] = {}
     trained: dict[str, cp.DCM] = {}
     for family in chosen.families.split(","):
-        # an autoencoder with and one without the residual learn by the same bound
-        if "vae" in trained and family == "residual":
-            dcm = model(world, family, run)
-            dcm.load_trained(trained["vae"].trained_tensors())
+        if TWIN.get(family) in trained:
+            dcm = twin(world, family, trained[TWIN[family]], run)
         else:
             dcm = fitted(world, family, run)
         trained[family] = dcm
@@ -182,7 +221,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         measured.plot().savefig(chosen.output_dir / f"{family}.png", dpi=200)
         print(f"{family}\n{measured}\n")
         run.lap(f"measures {family}")
-    dcm.save_pretrained(chosen.output_dir / "dcm")
+    if family not in GUIDANCE:
+        dcm.save_pretrained(chosen.output_dir / "dcm")
     show(families)
     run.lap("saving")
     return run.finish({"families": families})

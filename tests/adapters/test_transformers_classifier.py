@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import causalplug as cp
+from causalplug.errors import MechanismError, RepositoryError
 from causalplug.testing import MechanismTester
 
 transformers = pytest.importorskip("transformers")
@@ -142,3 +143,49 @@ def test_code_of_the_repository_never_runs(folder: Path, tmp_path: Path) -> None
     (place / "evil.py").write_text("raise SystemExit('ran')")
     with pytest.raises(cp.RepositoryError, match="auto_map"):
         cp.from_pretrained(place, variable=cp.Discrete(["cat", "cow", "dog"]))
+
+
+def saved_classes(place: Path, classes: dict[int, str]) -> Path:
+    torch.manual_seed(0)
+    transformers.ViTForImageClassification(described(classes)).eval().save_pretrained(place)
+    return place
+
+
+def test_classes_of_one_name_are_one_category(tmp_path):
+    """ImageNet has two cranes."""
+    apart = cp.from_pretrained(
+        saved_classes(tmp_path / "apart", {0: "bird", 1: "dog", 2: "machine"}),
+        variable=cp.Discrete(["bird", "dog", "machine"]),
+    )
+    joined = cp.from_pretrained(
+        saved_classes(tmp_path / "joined", {0: "crane", 1: "dog", 2: "crane"}),
+        variable=cp.Discrete(["dog", "crane"]),
+    )
+    images = {"image": torch.rand(5, 3, 16, 16)}
+    right = apart.class_logits(images).softmax(-1)
+    found = joined.bind("Y", cp.Discrete(["dog", "crane"]), {"I": cp.Image(3, 16, 16)})
+    assert torch.allclose(found.logits({"I": images["image"]}).exp()[:, 0], right[:, 1], atol=1e-6)
+    both = right[:, 0] + right[:, 2]
+    assert torch.allclose(found.logits({"I": images["image"]}).exp()[:, 1], both, atol=1e-6)
+
+
+def test_whole_numbers_are_found_by_value_and_placeholders_are_told(tmp_path):
+    folder = saved_classes(tmp_path / "digits", {0: "7", 1: "0", 2: "3"})
+    found = cp.from_pretrained(folder, variable=cp.Discrete([0.0, 3.0, 7.0]))
+    assert found.generates.categories == (7.0, 0.0, 3.0)
+    nameless = saved_classes(tmp_path / "nameless", {0: "LABEL_0", 1: "LABEL_1"})
+    with pytest.raises(MechanismError, match=r"placeholders.*id2label"):
+        cp.from_pretrained(nameless, variable=cp.Discrete(2))
+
+
+def test_precision_and_device_are_those_that_are_asked_for(folder, tmp_path):
+    labels = cp.Discrete(list(CLASSES.values()))
+    made = cp.from_pretrained(folder, variable=labels, dtype=torch.bfloat16, device="cpu")
+    variables = {"I": cp.Image(3, 16, 16), "Y": labels}
+    dcm = cp.DCM(cp.CausalGraph.parse("I -> Y"), variables, mechanisms={"Y": made})
+    dcm.save_pretrained(tmp_path / "model")
+    again = cp.from_pretrained(tmp_path / "model").mechanisms["Y"]
+    for one in (made, again):
+        assert next(one.network.parameters()).dtype == torch.bfloat16
+    with pytest.raises(RepositoryError, match=r"device='gpu'.*torch finds on this computer"):
+        cp.from_pretrained(folder, variable=labels, device="gpu")

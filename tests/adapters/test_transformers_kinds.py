@@ -202,6 +202,18 @@ def test_an_error_is_estimated_from_the_rows(folders: dict[str, Path], tmp_path:
             {"variable": TEXT, "prompts": PROMPTS, "call": {"temperature": 0.0}},
             "above 0",
         ),
+        (
+            "language model",
+            {"variable": TEXT, "prompts": PROMPTS, "call": {"max_new_tokens": "4"}},
+            "give a whole number of at least 1",
+        ),
+        (
+            "language model",
+            {"variable": TEXT, "prompts": PROMPTS, "call": {"top_k": 1.5}},
+            "give a whole number of at least 1",
+        ),
+        ("language model", {"variable": TEXT, "prompts": ["ill", "well"]}, "give a template"),
+        ("language model", {"variable": TEXT, "prompts": {"ill": None}}, "which is no text"),
     ],
 )
 def test_what_a_model_is_not_is_refused(folders, which, options, message) -> None:

@@ -86,6 +86,20 @@ def test_what_needs_no_torch_loads_none_and_answers_at_once(home, arguments, all
     assert float(seconds) < 0.5  # CPU seconds: whatever else the machine does
 
 
+def test_without_gradio_the_demo_is_refused_before_anything_is_loaded(home):
+    absent = "import sys; sys.modules['gradio'] = None\n"
+    done = subprocess.run(
+        [sys.executable, "-c", absent + LOADED, "demo", "frontdoor"],
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "LOADED [] " in done.stderr
+    assert "gradio is not installed; run `pip install causalplug[demo]`" in done.stderr
+
+
 def test_whoever_stops_reading_gets_no_complaint(home):
     with process(home, "sample", "bow", "-n", "60000", "--batch-size", "6000") as child:
         assert child.stdout.readline() == "X,Y,N\n"

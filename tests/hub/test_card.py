@@ -1,6 +1,7 @@
 """Cards say what was recorded, as the Hub wants it, and a card that lacks something is found
 out."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from causalplug.hub.card_check import card_problems, check_card
 from causalplug.hub.licenses import may_copy, redistribution
 from causalplug.model.facts import training_rows
 
+ROOT = Path(__file__).parents[2]
 FACTS = {
     "title": "Front-door on digits",
     "summary": "A digit's image is the only way from treatment to outcome.",
@@ -107,6 +109,14 @@ def test_the_whole_card():
     assert render_card("dcm", FACTS) == (Path(__file__).parent / "card_dcm.md").read_text(
         encoding="utf-8"
     )
+
+
+def test_the_card_of_the_demo_is_what_is_written_today():
+    """``make cards`` writes both anew."""
+    facts = json.loads((ROOT / "recipes/mnist_frontdoor/card.json").read_text(encoding="utf-8"))
+    card = (ROOT / "model_cards/mnist_frontdoor.md").read_text(encoding="utf-8")
+    assert card == render_card("dcm", facts)
+    check_card(card)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from causalplug.graphs.source import Source
 from causalplug.identification.certificate import Hedge
 from causalplug.identification.identification import Identification, identify, require_identifiable
 from causalplug.identification.query import Bound, Event, Query
+from tests.counting import calls
 from tests.graph_cases import shared
 from tests.oracle import identifiable_by_jacobian
 from tests.random_cases import random_case
@@ -369,9 +370,7 @@ def test_results_print_and_do_not_need_heavy_libraries() -> None:
     assert "P(A | do(D)): identifiable" in out
 
 
-def test_large_graphs_are_decided_at_once() -> None:
-    import time
-
+def test_large_graphs_are_decided_in_proportion_to_their_edges() -> None:
     rng = np.random.default_rng(0)
     names = [f"V{i}" for i in range(200)]
     pairs = [(names[i], names[j]) for i in range(200) for j in range(i + 1, 200)]
@@ -381,10 +380,11 @@ def test_large_graphs_are_decided_at_once() -> None:
             [p for p in pairs if rng.random() < confounded],
             names,
         )
-        start = time.process_time()
+        size = len(names) + len(graph.directed) + len(graph.bidirected)
         for query in ("P(V199 | do(V50))", "P(V199 | do(V50), V100=1)", "P(V199_{V50=1} | V50=0)"):
-            assert isinstance(identify(graph, query), Identification)
-        assert time.process_time() - start < 3.0
+            made: list[object] = []
+            assert calls(lambda g=graph, q=query, m=made: m.append(identify(g, q))) < 300 * size
+            assert isinstance(made[0], Identification)
 
 
 def test_a_projection_keeps_what_the_query_sets() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import causalplug as cp
-from causalplug.mechanisms.trainable.residual_vae import ResidualVAE
+from causalplug.mechanisms.trainable.residual_vae import ResidualVAE, _Pixels
 from causalplug.networks import initialised
 
 PARENTS = {"D": cp.Discrete(3), "X": cp.Continuous(), "V": cp.Vector(2)}
@@ -74,7 +74,8 @@ def test_gradients_pass_where_pixels_are_cut_off():
     """Where they lead back inside; those that lead further out do not."""
     variable = cp.Image(1, 8, 8)
     made, given = mechanism(variable), parents(2)
-    noise = {name: 50 * torch.ones(2, *spec.shape) for name, spec in made.noise.items()}
+    bright = made.waves.of(500 * torch.ones(2, 1, 8, 8)).detach()
+    noise = {"latent": 50 * torch.ones(2, made.latent_size), "residual": bright}
     made(given, noise).sum().backward()
     assert float(made.decoder.out.bias.grad.abs().sum()) > 0
     made.zero_grad()
@@ -89,9 +90,9 @@ def test_means_learn_sharply_whatever_the_scale():
     mean, scale = torch.full_like(images, 0.5), torch.full_like(images, 0.3)
     mean.requires_grad_()
     scale.requires_grad_()
-    density = made.train()._density(images, mean, scale)
+    density = made.train()._density(images, _Pixels(mean, scale, torch.ones(3, 1, 1, 1)))
     density.sum().backward()
-    exact = torch.distributions.Normal(mean, scale).log_prob(images)
+    exact = torch.distributions.Normal(mean, scale).log_prob(images).flatten(1).sum(1)
     assert torch.allclose(density, exact)
     assert torch.allclose(mean.grad, (images - 0.5) / 0.07**2, rtol=1e-4)
     scale_alone = torch.autograd.grad(exact.sum(), scale)[0]
@@ -103,12 +104,87 @@ def test_a_gate_shuts_out_the_residual_and_the_image_still_comes_back():
     made, given, value = mechanism(variable), parents(5), images(variable, 5)
     with torch.no_grad():
         noise = made.abduct(value, given)
-        made.gate[-1].bias.fill_(-30)
+        made.tone[-1].bias[0] = -30
         other = made(given, noise)
-        mean, _ = made._pixels(noise["latent"], made._condition(given, None, 5))
+        mean = made._pixels(noise["latent"], made._condition(given, None, 5)).mean
         again = made(given, made.abduct(value, given))
     assert float((other - mean).abs().max()) < 0.1  # it was up to 1 without the gate
     assert float((again - value).abs().max()) < 1e-5
+
+
+def test_an_image_that_is_to_be_dark_has_no_bright_spots():
+    """What is carried over from a bright image stays near the ceiling of the dark one, and comes
+    back."""
+    variable = cp.Image(2, 8, 8)
+    made, given, value = mechanism(variable), parents(5), images(variable, 5)
+    with torch.no_grad():
+        noise = made.abduct(value, given)
+        bright = made(given, noise)
+        made.tone[-1].weight.zero_()
+        made.tone[-1].bias.copy_(torch.tensor([0.0, -3.0, 30.0]))
+        dark = made(given, noise)
+        again = made(given, made.abduct(value, given))
+    ceiling = 0.05 + 0.95 / 2
+    assert float(bright[:, 0].max()) > 0.95
+    assert float(dark[:, 0].max()) < ceiling + 0.1
+    assert float(dark[:, 1].max()) > 0.9
+    assert float((again - value).abs().max()) < 1e-5
+
+
+def correlated(made, seed=0):
+    """The mechanism with standard deviations of the waves that differ."""
+    with torch.no_grad():
+        drawn = torch.randn(
+            made.waves.log_scale.shape, generator=torch.Generator().manual_seed(seed)
+        )
+        made.waves.log_scale.copy_(drawn)
+    return made
+
+
+def test_the_density_of_a_correlated_residual_is_the_normal_one():
+    """Against the multivariate normal distribution with the covariance of the waves."""
+    made = correlated(mechanism(cp.Image(2, 4, 3))).double()
+    numbers = torch.Generator().manual_seed(0)
+    images, mean = torch.rand(2, 3, 2, 4, 3, generator=numbers, dtype=torch.float64)
+    scale = 0.1 + torch.rand(3, 2, 4, 3, generator=numbers, dtype=torch.float64)
+    pixels = _Pixels(mean, scale, torch.ones(3, 1, 1, 1, dtype=torch.float64))
+    with torch.no_grad():
+        root = made.waves(torch.eye(24, dtype=torch.float64).view(24, 2, 4, 3)).flatten(1)
+        found = made._density(images, pixels)
+    for row in range(3):
+        spread = root * scale[row].flatten()
+        normal = torch.distributions.MultivariateNormal(mean[row].flatten(), spread.T @ spread)
+        assert float(found[row] - normal.log_prob(images[row].flatten())) == pytest.approx(
+            0, abs=1e-5
+        )
+
+
+def test_the_density_counts_what_the_ceiling_squeezes():
+    """Of one pixel whose ceiling is in the middle: its mass is one, and drawn pixels fall below a
+    threshold as often as the density says."""
+    made = mechanism(cp.Image(1, 1, 1)).double()
+    one = torch.ones(1, 1, 1, 1, dtype=torch.float64)
+    pixels = _Pixels(0.45 * one, 0.1 * one, 0.5 * one)
+    at = (torch.arange(40_000, dtype=torch.float64) + 0.5) / 20_000 - 0.5
+    with torch.no_grad():
+        density = made._density(at.view(-1, 1, 1, 1), pixels).exp() / 20_000
+    assert float(density.sum()) == pytest.approx(1, abs=1e-3)
+    normal = torch.distributions.Normal(0.45, 0.1)
+    for threshold, before in ((0.4, 0.4), (0.51, 0.6)):
+        share = float(density[at < threshold].sum())
+        assert share == pytest.approx(float(normal.cdf(torch.tensor(before))), abs=1e-3)
+
+
+def test_a_correlated_residual_is_recovered_and_changes_no_counterfactual():
+    """The covariance is that of fresh images: what is carried over stays what it was."""
+    variable = cp.Image(1, 8, 8)
+    made, given, value = mechanism(variable), parents(5), images(variable, 5)
+    other = {**given, "D": (given["D"] + 1) % 3}
+    with torch.no_grad():
+        plain = made(other, made.abduct(value, given))
+        correlated(made)
+        assert float((made(given, made.abduct(value, given)) - value).abs().max()) < 1e-5
+        assert float((made(other, made.abduct(value, given)) - plain).abs().max()) < 1e-5
 
 
 def test_the_bound_is_below_the_log_density():
@@ -124,8 +200,9 @@ def test_the_bound_is_below_the_log_density():
         bound = float(made.log_prob(value, given))
         draws = torch.special.ndtri((torch.arange(4000) + 0.5) / 4000)[:, None]
         several = {"D": given["D"].expand(4000)}
-        mean, scale = made._pixels(draws, made._condition(several, None, 4000))
-        log = torch.distributions.Normal(mean, scale).log_prob(value).flatten(1).sum(1)
+        pixels = made._pixels(draws, made._condition(several, None, 4000))
+        log = torch.distributions.Normal(pixels.mean, pixels.scale).log_prob(value)
+        log = log.flatten(1).sum(1)
     truth = float(log.double().logsumexp(0)) - torch.log(torch.tensor(4000.0)).item()
     assert bound <= truth + 1.0
     assert bound > truth - 50.0

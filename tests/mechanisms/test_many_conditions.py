@@ -4,7 +4,6 @@ not with the number of their combinations."""
 from __future__ import annotations
 
 import os
-import time
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import causalplug as cp
+from tests.counting import calls
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # a few steps do not converge
 
@@ -45,26 +45,26 @@ def model(count: int) -> cp.DCM:
     return cp.DCM(graph, variables, mechanisms={"I": painter})
 
 
-def trained(count: int, objective: str) -> float:
-    """CPU seconds of 3 steps of the module {x01, A}, through an image of ``count`` labels."""
+def trained(count: int, objective: str) -> int:
+    """Calls of 3 steps of the module {x01, A}, through an image of ``count`` labels."""
     dcm = model(count)
     bound = dcm.mechanism("I")
     assert sum(reading.table.numel() for reading in bound.readings) == 2 * count
     rng = np.random.default_rng(0)
     rows = {name: rng.integers(2, size=60) for name in dcm.graph.variables if name != "I"}
     rows["I"] = rng.random((60, 1, 4, 4)).astype(np.float32)
-    start = time.process_time()
-    cp.fit(
-        dcm,
-        cp.DataSource(rows),
-        objective={"x00+A": objective},
-        steps=3,
-        encoder_steps=2,
-        check_fit=False,
-        check_graph=False,
-        progress=False,
+    return calls(
+        lambda: cp.fit(
+            dcm,
+            cp.DataSource(rows),
+            objective={"x00+A": objective},
+            steps=3,
+            encoder_steps=2,
+            check_fit=False,
+            check_graph=False,
+            progress=False,
+        )
     )
-    return time.process_time() - start
 
 
 EXHAUSTIVE = os.environ.get("CAUSALPLUG_EXHAUSTIVE") == "1"
@@ -74,4 +74,4 @@ EXHAUSTIVE = os.environ.get("CAUSALPLUG_EXHAUSTIVE") == "1"
 def test_forty_labels_cost_about_as_much_as_forty_labels_should(objective: str) -> None:
     trained(3, objective)  # what the first fit imports
     few, many = trained(12, objective), trained(40, objective)
-    assert many < 6 * few + 1.0  # 2 ** 28 times as many combinations
+    assert many < 6 * few  # 2 ** 28 times as many combinations

@@ -9,8 +9,9 @@ import torch
 
 import causalplug as cp
 from causalplug.errors import ConvergenceWarning, MarginalWarning
+from causalplug.mechanisms.frozen.abduction import gumbel_given
 from causalplug.mechanisms.trainable.marginal import Marginal
-from causalplug.mechanisms.trainable.mixed import MixedSpline, gumbel_given
+from causalplug.mechanisms.trainable.mixed import MixedSpline
 from causalplug.training.columns import atoms_of, heavy_tailed
 
 DRAW = np.random.default_rng(0)
@@ -65,7 +66,8 @@ def test_posterior_gumbel_noise_has_the_law_of_accepted_draws():
     draw = torch.Generator().manual_seed(0)
     prior = -torch.empty(200_000, 3).exponential_(generator=draw).log()
     kept = prior[(scores + prior).argmax(-1) == 1]
-    found = gumbel_given(scores.expand(200_000, 3), torch.ones(200_000, dtype=torch.int64), prior)
+    log_probs = torch.log_softmax(scores, -1).expand(200_000, 3)
+    found = gumbel_given(log_probs, torch.ones(200_000, dtype=torch.int64), prior)
     assert ((scores + found).argmax(-1) == 1).all()
     torch.testing.assert_close(found.mean(0), kept.mean(0), atol=0.03, rtol=0)
     torch.testing.assert_close(found.std(0), kept.std(0), atol=0.03, rtol=0)

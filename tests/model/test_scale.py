@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import causalplug as cp
+from tests.counting import calls
 
 SIZES = (80, 320)
 MOST = 5.0  # times, where the variables are four times as many; a square would be 16
@@ -18,23 +18,6 @@ def chain(size, hidden=False):
     names = [f"V{i}" for i in range(size)]
     edges = list(pairwise(names))
     return cp.CausalGraph.from_edges(edges, edges if hidden else [], names)
-
-
-def calls(work):
-    """The number of function calls that ``work`` makes: what it costs on any machine."""
-    made = 0
-
-    def count(_, event, __):
-        nonlocal made
-        made += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return made
 
 
 def plan(graph):

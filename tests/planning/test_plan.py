@@ -3,6 +3,7 @@ says of itself."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -242,6 +243,43 @@ def test_the_default_objective_depends_on_what_is_generated() -> None:
     assert asked.module("D").objective == "warm"
 
 
+@pytest.mark.parametrize("asked", [None, "likelihood", "adversarial", {"B": "warm"}])
+def test_what_the_kinds_leave_open_is_what_all_kinds_together_lead_to(asked: object) -> None:
+    graph = CausalGraph.parse("A -> B -> C -> D; B <-> D; E -> D")
+    for known in ({}, {"C": "image"}, {"B": "discrete", "D": "continuous"}, {"E": "text"}):
+        reached: dict[str, set[str | None]] = {}
+        rest = sorted(set(graph.variables) - set(known))
+        for drawn in itertools.product(["discrete", "image"], repeat=len(rest)):
+            try:
+                made = plan(
+                    graph, kinds=known | dict(zip(rest, drawn, strict=True)), objective=asked
+                )
+            except PlanError:  # asked for where an image has no density
+                continue
+            for module in made.modules:
+                reached.setdefault(module.name, set()).add(module.objective)
+        for module in plan(graph, kinds=known, objective=asked).modules:
+            assert set(module.objectives or [module.objective]) == reached[module.name]
+
+
+def test_a_plan_says_that_its_objectives_depend_on_the_kinds() -> None:
+    unsure = plan(FRONT_DOOR, kinds={"D": "discrete", "A": "discrete"})
+    assert unsure.module("D").objectives == ("likelihood", "warm")
+    assert unsure.module("I").to_dict()["objectives"] == ["likelihood", "adversarial"]
+    assert Plan.from_dict(json.loads(json.dumps(unsure.to_dict()))) == unsure
+    assert "likelihood or warm\n" in str(unsure)
+    assert "| likelihood or adversarial |" in unsure.to_markdown()
+    assert "The kinds of variables decide between these objectives: likelihood for" in str(unsure)
+    sure = plan(FRONT_DOOR, kinds={"D": "discrete", "I": "image", "A": "discrete"})
+    assert "decide between" not in str(sure)
+    assert "objectives" not in sure.module("D").to_dict()
+    asked = plan(FRONT_DOOR, objective="adversarial", available={"I": "someone/mnist"})
+    assert [m.objectives for m in asked.modules] == [(), ()]
+    images = plan(FRONT_DOOR, kinds={"D": "discrete"}, objective="counterfactual")
+    assert images.module("I").objectives[0] == "counterfactual"
+    assert "counterfactual" not in images.module("D").objectives
+
+
 def test_objectives_by_module() -> None:
     assert {m.objective for m in plan(SACHS).modules} == {"adversarial"}
     assert {m.objective for m in plan(SACHS, objective="likelihood").modules} == {"likelihood"}
@@ -297,12 +335,14 @@ def test_other_dictionaries_are_refused() -> None:
 
 
 def test_a_plan_prints_as_a_table() -> None:
-    lines = str(plan(FRONT_DOOR, available={"I": "someone/mnist"})).splitlines()
+    kinds = {"D": "discrete", "I": "image", "A": "discrete"}
+    made = plan(FRONT_DOOR, kinds=kinds, available={"I": "someone/mnist"})
+    lines = str(made).splitlines()
     assert lines[0] == "Plan: 2 modules, 3 variables, from observational"
     assert [line.split() for line in lines[2:5]] == [
         ["action", "module", "trained", "through", "matches", "objective"],
         ["1", "PULL", "I", "from", "someone/mnist"],
-        ["2", "TRAIN", "D,", "A", "I", "P(D,", "I,", "A)", "adversarial"],
+        ["2", "TRAIN", "D,", "A", "I", "P(D,", "I,", "A)", "warm"],
     ]
 
 

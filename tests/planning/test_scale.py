@@ -6,7 +6,6 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-import time
 import tracemalloc
 from itertools import pairwise
 
@@ -14,6 +13,7 @@ import pytest
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.planning.plan import Plan, plan
+from tests.counting import calls
 
 
 def random_graph(size: int, directed: int, bidirected: int, seed: int = 0) -> CausalGraph:
@@ -49,22 +49,14 @@ def check(made: Plan) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "directed", "bidirected", "seconds"),
-    [
-        (400, 32_000, 160, 1.0),
-        (400, 32_000, 32_000, 1.0),
-        (400, 800, 200, 1.0),
-        (10_000, 30_000, 3_000, 10.0),
-    ],
+    ("size", "directed", "bidirected"),
+    [(400, 32_000, 160), (400, 32_000, 32_000), (400, 800, 200), (10_000, 30_000, 3_000)],
 )
-def test_time_stays_within_bounds(
-    size: int, directed: int, bidirected: int, seconds: float
-) -> None:
+def test_the_cost_is_in_proportion_to_the_graph(size: int, directed: int, bidirected: int) -> None:
     graph = random_graph(size, directed, bidirected)
-    start = time.process_time()
-    made = plan(graph)
-    assert time.process_time() - start < seconds
-    check(made)
+    made: list[Plan] = []
+    assert calls(lambda: made.append(plan(graph))) < 100 * (size + directed + bidirected)
+    check(made[0])
 
 
 def test_memory_is_in_proportion_to_the_graph() -> None:

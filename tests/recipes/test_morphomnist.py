@@ -9,6 +9,7 @@ import torch
 import causalplug as cp
 from causalplug.training.image_readers import Support
 from recipes.morphomnist import confounded, strokes
+from recipes.morphomnist.flow import FlowImage, trained_flow
 from recipes.morphomnist.own_judges import own_judges, shifted
 
 IMAGE = cp.Image(1, strokes.SIZE, strokes.SIZE)
@@ -47,6 +48,48 @@ def test_support_tells_what_does_not_occur():
     truth = (2.0 - 2.0 * places[:, 0]).exp()  # of N(0, 1) to N(2, 1)
     assert torch.allclose(support.weights(places), truth.clamp(max=2.0), rtol=0.35)
     assert float(support.weights(torch.tensor([[4.0]]))) < 0.05
+
+
+class NormalEnd(torch.nn.Module):
+    """The mean of pixels that are normal around the parent's number, given a point on the path."""
+
+    spread = 0.1
+
+    def forward(self, point, time, condition):
+        middle, at = condition[:, :1], time[:, None]
+        kept = at * self.spread**2 / (at**2 * self.spread**2 + (1 - at) ** 2)
+        return middle + kept * (point - at * middle)
+
+
+def test_a_flow_follows_the_path_of_normal_pixels():
+    """Against the closed form: a quantile of the noise becomes the same quantile of the pixels."""
+    variables = {"B": cp.Continuous(), "I": cp.Image(1, 2, 2)}
+    flow = FlowImage(variables, "I", ("B",), width=8, steps=10)
+    flow.network = NormalEnd()
+    middle = torch.tensor([-0.4, 0.0, 0.3])
+    start = torch.randn(3, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    found = flow({"B": middle}, {"start": start})
+    truth = (1 + middle.view(-1, 1, 1, 1) + NormalEnd.spread * start) / 2
+    assert float((found - truth).abs().max()) < 0.01
+    again = flow.abduct(found, {"B": middle})["start"]
+    assert float((flow({"B": middle}, {"start": again}) - found).abs().max()) < 0.01
+
+
+def test_a_flow_learns_what_the_parents_say():
+    """Dark and bright images, by a number and a category of which each moves half of the image."""
+    generator = np.random.default_rng(0)
+    number, side = generator.uniform(0.2, 0.8, 400), generator.integers(0, 2, 400)
+    images = np.zeros((400, 1, 2, 2), np.float32)
+    images[:, 0, 0] = number[:, None]
+    images[:, 0, 1] = 0.2 + 0.6 * side[:, None]
+    variables = {"B": cp.Continuous(), "D": cp.Discrete(2), "I": cp.Image(1, 2, 2)}
+    rows = {"B": number, "D": side, "I": images}
+    flow = trained_flow(variables, rows, "I", steps=300, width=32)
+    given = {"B": torch.tensor([0.3, 0.7]), "D": torch.tensor([1, 0])}
+    start = torch.randn(2, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    made = flow(given, {"start": start})[:, 0].mean(2)
+    assert torch.allclose(made, torch.tensor([[0.3, 0.8], [0.7, 0.2]]), atol=0.06)
+    assert not any(p.requires_grad for p in flow.parameters())
 
 
 @pytest.mark.skipif(

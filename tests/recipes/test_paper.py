@@ -24,7 +24,7 @@ def test_the_command_of_every_figure_is_a_script_with_these_options(figure):
     script = importlib.import_module(f"recipes.{figure.script}")
     words = figure.command(dict.fromkeys(figures.DATA, "folder"))[2:]
     with pytest.raises(SystemExit) as stopped:
-        script.main([*words, "--help"])
+        script.main([*words, "--output-dir", "folder", "--help"])
     assert stopped.value.code == 0
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import causalplug as cp
-from causalplug.errors import NotIdentifiableError, QueryError
+from causalplug.errors import MechanismError, NotIdentifiableError, QueryError
 
 IMAGE = cp.Assume("invertible", effect="I")
 NUMBER = cp.Assume("monotone noise", effect="B")
@@ -79,6 +79,42 @@ def test_a_mechanism_that_gives_the_image_back_roughly_is_refused():
     dcm = model(CHAIN, cp.InvertibleImage(latent_size=2, width=4, residual=False))
     with pytest.raises(QueryError, match="no map from noise that can be turned round exactly"):
         dcm.counterfactual(rows(), do={"D": 1}, assume=IMAGE)
+
+
+def plain(graph=CHAIN):
+    """A model whose image has the mechanism that it gets by itself."""
+    variables = model(CHAIN).variables
+    dcm = cp.DCM(cp.CausalGraph.parse(graph), variables)
+    dcm.sources = (cp.Source(["D", "T", "B", "I"], name="rows"),)
+    return dcm
+
+
+def test_every_refusal_leads_to_the_next_step():
+    """From the mechanism that an image gets by itself to an answer, by what the messages say."""
+    with pytest.raises(MechanismError, match=r"cp\.InvertibleImage\(\)"):
+        plain().counterfactual(rows(), do={"D": 1})
+    with pytest.raises(MechanismError, match=r"cp\.InvertibleImage\(\)"):
+        plain(f"{CHAIN}; D <-> I").counterfactual(rows(), do={"D": 1})
+    with pytest.raises(MechanismError, match=r"cp\.InvertibleImage\(\)"):
+        plain().abduct(rows())
+    said = r"assume=causalplug\.Assume\(\"invertible\", effect='I'\)\.$"
+    with pytest.raises(NotIdentifiableError, match=said):
+        model(CHAIN).counterfactual(rows(), do={"D": 1})
+    rough = cp.InvertibleImage(latent_size=2, width=4, residual=False)
+    way = r"mechanisms=\{'I': causalplug\.InvertibleImage\(\)\}"
+    with pytest.raises(NotIdentifiableError, match=f"assume=.*{way}"):
+        model(CHAIN, rough).counterfactual(rows(), do={"D": 1})
+    with pytest.raises(QueryError, match=way):
+        model(CHAIN, rough).counterfactual(rows(), do={"D": 1}, assume=IMAGE)
+
+
+def test_no_way_is_named_that_does_not_lead_there():
+    with pytest.raises(NotIdentifiableError) as refused:
+        model(f"{CHAIN}; D <-> I").counterfactual(rows(), do={"D": 1})
+    assert "assume=" not in str(refused.value)
+    with pytest.raises(NotIdentifiableError) as refused:
+        plain().counterfactual(5, evidence={"D": 0, "B": (0, 1)}, do={"T": 0.5}, variables=["B"])
+    assert "assume=" not in str(refused.value)
 
 
 def test_a_category_is_refused():

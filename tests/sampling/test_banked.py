@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,6 +17,7 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.noise import NoiseSpec
 from causalplug.sampling.banked import IMAGES
+from causalplug.sampling.worlds import Rows
 from causalplug.variables import Discrete, Image
 
 
@@ -88,21 +88,20 @@ def test_images_are_painted_for_every_row_where_they_are_asked_for_or_conditione
     assert stamp.painted == 500
 
 
-def test_a_question_behind_an_image_takes_seconds() -> None:
+def test_a_question_behind_an_image_paints_a_bank_of_images_once() -> None:
     dcm = _front_door(32)
-    started = time.process_time()
     dcm.estimate("P(A | do(D=1))")
-    assert time.process_time() - started < 6
     assert dcm.mechanism("I").painted == IMAGES
 
 
-def test_an_answer_that_no_memory_holds_is_refused_with_its_bytes() -> None:
+def test_an_answer_that_no_memory_holds_is_refused_with_its_bytes_before_any_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     names = [f"V{i}" for i in range(44)]
     dcm = DCM(CausalGraph.from_edges(variables=names), {name: Discrete(2) for name in names})
-    started = time.process_time()
+    monkeypatch.setattr(Rows, "values", lambda *_: pytest.fail("the model ran"))
     with pytest.raises(SamplingError, match=r"17,592,186,044,416 cells.*would take [\d,]+ bytes"):
         dcm.estimate(f"P({', '.join(names)})", n=100)
-    assert time.process_time() - started < 2
 
 
 def test_the_default_number_of_painted_rows_follows_those_of_training() -> None:

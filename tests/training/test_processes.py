@@ -13,6 +13,7 @@ from torch import nn
 
 import causalplug as cp
 from causalplug.errors import TrainingError
+from causalplug.mechanisms.frozen.bank import SampleBank
 from causalplug.training.config import TrainingConfig
 from causalplug.training.processes import Processes
 from tests.training import work
@@ -156,6 +157,37 @@ def test_two_processes_share_encoders_label_maps_and_banks(forks, tmp_path):
         assert status == 0, told
     assert same(weights(tmp_path / "run", 0), weights(tmp_path / "run", 1))
     assert len(list((tmp_path / "run" / "banks").iterdir())) == 1
+
+
+def filled(folder, rank):
+    """How many samples a process drew of a bank, and the bank as it found it."""
+    painted = json.loads((folder / f"bank-{rank}.json").read_text())
+    return painted, torch.load(folder / f"bank-{rank}.pt", weights_only=True)
+
+
+def test_a_bank_is_filled_by_all_processes_together(forks, tmp_path):
+    """Every process draws a part, and all find what one process draws alone, bit for bit."""
+    mechanism, encoder = work.bound_gan(tmp_path / "alone")
+    alone = SampleBank(mechanism, encoder, rows_per_label=60, keep_images=True, batch_size=7)
+    right = {"images": alone.images, "projections": alone.projections}
+    fill = "tests.training.work:fill_bank"
+    for status, told in forks.together(fill, tmp_path / "two"):
+        assert status == 0, told
+    shares = [filled(tmp_path / "two", rank) for rank in range(2)]
+    assert sum(painted for painted, _ in shares) == 120
+    assert all(30 <= painted <= 90 for painted, _ in shares)
+    assert all(same(found, right) for _, found in shares)
+
+    killed, whole = forks.together(fill, tmp_path / "killed", killed=0)
+    assert (killed[0], whole[0]) == (-signal.SIGKILL, 0), whole[1]
+    painted, found = filled(tmp_path / "killed", 1)
+    assert painted == 120 - 14  # the first process had finished two batches
+    assert same(found, right)
+    status, told = forks.run(fill, tmp_path / "killed")
+    assert status == 0, told
+    painted, found = filled(tmp_path / "killed", 0)
+    assert painted == 0
+    assert same(found, right)
 
 
 def test_a_loss_that_is_no_number_in_one_process_stops_both(forks, tmp_path):

@@ -38,7 +38,7 @@ def load():
         "mechanisms.trainable.continuous",
         "encoders.fit",
         "mechanisms.trainable.image",
-        "training.trainer",
+        "training.fit",
     ):
         importlib.import_module(f"causalplug.{name}")
     importlib.import_module("torch").set_num_threads(1)
@@ -467,3 +467,52 @@ def half(folder, objective):
     facts = {"types": sorted(types), "weights": sorted({str(p.dtype) for p in dcm.parameters()})}
     facts |= {"p": float((found["X"] & found["Y"]).mean()), "rows": float((x & y).mean())}
     (folder / "half.json").write_text(json.dumps(facts))
+
+
+def bound_gan(folder):
+    """A generator with random weights, bound to an image, and a projection of it."""
+    import torch
+
+    import causalplug as cp
+    from causalplug.encoders.encoders import RandomProjection
+
+    mechanism = image_model(folder).mechanism("I").asked(label_map={0: 1, 1: 0})
+    image = cp.Image(1, 8, 8)
+    torch.manual_seed(0)
+    return mechanism.bind("I", image, {"D": cp.Discrete(2)}), RandomProjection(image, 3)
+
+
+def fill_bank(folder, *, killed=None):
+    """A bank of 2 x 60 samples, in batches of 7 that take a while; the process ``killed`` dies
+    while it draws its third."""
+    import json
+
+    import torch
+    from accelerate import PartialState
+
+    from causalplug.mechanisms.frozen.bank import SampleBank
+
+    state = PartialState(cpu=True)
+    mechanism, encoder = bound_gan(folder / f"own-{state.process_index}")
+    paint, painted = type(mechanism).generate, []
+
+    def slowly(self, labels, noise):
+        painted.append(len(labels))
+        time.sleep(0.02)
+        if state.process_index == killed and len(painted) == 3:
+            die()
+        return paint(self, labels, noise)
+
+    type(mechanism).generate = slowly
+    state.wait_for_everyone()
+    bank = SampleBank(
+        mechanism,
+        encoder,
+        rows_per_label=60,
+        keep_images=True,
+        batch_size=7,
+        folder=folder / "banks",
+    )
+    place = folder / f"bank-{state.process_index}"
+    torch.save({"images": bank.images, "projections": bank.projections}, f"{place}.pt")
+    Path(f"{place}.json").write_text(json.dumps(sum(painted)))

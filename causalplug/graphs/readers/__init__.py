@@ -20,13 +20,8 @@ from causalplug.graphs.readers.json_graphs import read_json
 from causalplug.graphs.readers.lavaan import read_lavaan
 from causalplug.graphs.readers.listings import read_cg, read_tetrad
 from causalplug.graphs.readers.markup import read_gml, read_graphml
-from causalplug.graphs.readers.networks import (
-    read_bif,
-    read_bnlearn,
-    read_net,
-    read_xdsl,
-    read_xmlbif,
-)
+from causalplug.graphs.readers.networks import read_bif, read_bnlearn, read_net
+from causalplug.graphs.readers.xml_networks import read_xdsl, read_xmlbif
 from causalplug.graphs.text import parse_graph
 from causalplug.wording import did_you_mean, listed, shortened
 

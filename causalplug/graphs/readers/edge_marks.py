@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from causalplug.errors import GraphError
+from causalplug.graphs.readers.drawn_lines import draws_another_line, is_line_style
+from causalplug.graphs.readers.mark_texts import mark_text
 from causalplug.graphs.readers.mark_words import (
     EDGE_KIND_KEYS,
     EDGE_KINDS,
     NO,
+    NOTHING,
+    OF_LOOKS,
+    SUSPECT_ARROW,
     SUSPECT_EDGE,
     SUSPECT_EDGE_TEXT,
-    SUSPECT_STYLE,
+    SUSPECT_END,
     YES,
 )
-from causalplug.graphs.readers.marks import FLAG, entries_of, mark_text, normal, written_mark
+from causalplug.graphs.readers.marks import FLAG, entries_of, normal, written_mark
 from causalplug.wording import shortened
 
 __all__ = ["drawn_arrow", "edge_arrow"]
 
-_SILENT = frozenset(["dir", "arrowhead", "arrowtail"])
+_SILENT = frozenset(["dir", "arrowhead", "arrowtail", "sourcearrow", "targetarrow"])
 """What :func:`drawn_arrow` reads."""
+_OTHER_WAY = re.compile("back|rev|bi|both|two|undir|mutual")
 _DRAWN = {
     ("tail", "head"): "->",
     ("head", "tail"): "<-",
@@ -115,17 +122,24 @@ def _edge_mark(key: object, value: object) -> str | None:
     plain, text = normal(key), mark_text(value)
     if value is None or plain in _SILENT:
         return None
-    if plain in ("sourcearrow", "targetarrow"):
-        return None
     if plain in EDGE_KIND_KEYS:
         return EDGE_KINDS.get(text, "?")
     if plain == "description" and text == "u":
         return "U"
+    if plain == "direction":
+        return _pointed(text)
     if SUSPECT_EDGE.search(plain) and not plain.startswith("direction"):
         return _answered(plain, value)
-    if value is FLAG:
-        return "?"
     return _doubtful(plain, value)
+
+
+def _pointed(text: str) -> str | None:
+    """What ``direction`` says; ``direction=positive`` says nothing of the arrow."""
+    if text in EDGE_KINDS:
+        return EDGE_KINDS[text]
+    if _OTHER_WAY.search(text):
+        return "?"
+    return None
 
 
 def _answered(plain: str, value: object) -> str | None:
@@ -141,12 +155,24 @@ def _answered(plain: str, value: object) -> str | None:
 
 
 def _doubtful(plain: str, value: object) -> str | None:
-    text = mark_text(value)
-    if plain.endswith("style") or plain in ("linetype", "dash"):
-        return "doubt" if SUSPECT_STYLE.search(text) else None
-    if isinstance(value, str) and SUSPECT_EDGE_TEXT.search(text):
+    if value is FLAG:
+        return "?"
+    doubtful = _draws_an_end(plain, value)
+    if is_line_style(plain):
+        doubtful = draws_another_line(plain, value)
+    elif isinstance(value, str) and SUSPECT_EDGE_TEXT.search(mark_text(value)):
+        doubtful = True
+    if doubtful:
         return "doubt"
     return None
+
+
+def _draws_an_end(plain: str, value: object) -> bool:
+    """Whether an attribute draws an arrow at one end of an edge in words that are not read, as
+    ``startArrow`` and ``markerStart``."""
+    if not SUSPECT_ARROW.search(plain) or OF_LOOKS.search(plain):
+        return False
+    return bool(SUSPECT_END.search(plain)) and mark_text(value) not in NO | NOTHING
 
 
 def _not_understood(mark: str) -> GraphError:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from causalplug.errors import GraphError
-from causalplug.graphs.readers.marks import is_suspect_text
-from causalplug.graphs.readers.networks import parse_xml, without_namespace
+from causalplug.graphs.readers.mark_texts import is_suspect_text
+from causalplug.graphs.readers.xml_networks import parse_xml, without_namespace
 from causalplug.wording import shortened
 
 if TYPE_CHECKING:

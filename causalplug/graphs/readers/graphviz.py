@@ -10,8 +10,9 @@ from causalplug.errors import GraphError
 from causalplug.graphs.readers.dot_tokens import DotTokens
 from causalplug.graphs.readers.draft import Draft
 from causalplug.graphs.readers.edge_marks import drawn_arrow, edge_arrow
+from causalplug.graphs.readers.mark_texts import is_suspect_text
 from causalplug.graphs.readers.mark_words import HIDDEN, SELECTED
-from causalplug.graphs.readers.marks import FLAG, hidden_of_graph, is_suspect_text
+from causalplug.graphs.readers.marks import FLAG, hidden_of_graph
 from causalplug.values import Json
 from causalplug.wording import listed, shortened
 

@@ -9,10 +9,10 @@ from collections import Counter
 from causalplug.errors import GraphError
 from causalplug.graphs.readers.draft import Draft
 from causalplug.graphs.readers.edge_marks import drawn_arrow, edge_arrow
+from causalplug.graphs.readers.mark_texts import mark_text
 from causalplug.graphs.readers.marks import (
     hidden_of_graph,
     lists_variables,
-    mark_text,
     normal,
 )
 from causalplug.selection import all_of_kind, drop, map_values
@@ -47,6 +47,8 @@ def read_json(text: str) -> Draft:
             "the graph cannot be read: the JSON text is no object with variables or nodes"
         )
     elements = data.get("elements")
+    if isinstance(elements, list):
+        elements = _sorted_elements(elements)
     if isinstance(elements, dict) and "nodes" in elements:
         return _node_link(drop(data, ("elements",)) | map_values(_unwrapped, elements))
     if "nodes" in data:
@@ -121,6 +123,9 @@ def _node_link(data: Named) -> Draft:
             '"type": "bidirected" on the edges that stand for hidden common causes'
         )
     _refuse_other_parts(data)
+    graph = data.get("graph")
+    if isinstance(graph, dict):
+        _refuse_other_parts(graph)
     draft = Draft()
     attributes = _nodes(draft, _list(data, "nodes"))
     draft.complete = True
@@ -132,8 +137,8 @@ def _node_link(data: Named) -> Draft:
         left, right, marks = _link(edge)
         arrow = edge_arrow(marks, drawn_arrow(marks))
         draft.edge(_end(left, places, draft), arrow, _end(right, places, draft))
-    draft.hide(*hidden_of_graph(_own(data), draft.names))
     draft.take_written_names({str(node): marks for node, marks in attributes.items()})
+    draft.hide(*hidden_of_graph(_own(data), draft.names))
     return draft
 
 
@@ -152,6 +157,10 @@ def _own(data: Named) -> Json:
 def _refuse_other_parts(data: Named) -> None:
     """Refuse lists beside the nodes and links, which may be edges of another kind, and classes of
     graphs whose arrows say something else."""
+    if data.get("links") and data.get("edges"):
+        raise GraphError(
+            'the graph cannot be read: the JSON has "links" and "edges"; put all edges into one'
+        )
     for key, value in data.items():
         plain = normal(key)
         if plain in ("class", "graphclass", "type", "kind") and mark_text(value) in _OTHER_CLASSES:
@@ -257,6 +266,18 @@ def _list(data: Named, key: str) -> list[JsonValue]:
             "has to be a list"
         )
     return value
+
+
+def _sorted_elements(elements: list[JsonValue]) -> Json:
+    """Cytoscape's list of elements, nodes and edges apart."""
+    found: dict[str, list[JsonValue]] = {"nodes": [], "edges": []}
+    for entry in elements:
+        inner = _element(entry)
+        kind = "nodes"
+        if isinstance(inner, dict) and ("source" in inner or "target" in inner):
+            kind = "edges"
+        found[kind].append(inner)
+    return dict(found)
 
 
 def _unwrapped(value: object) -> JsonValue:

@@ -127,6 +127,8 @@ class _Tetrad:
             if name.startswith("(") and name.endswith(")") and len(name) > 2:
                 name = name[1:-1]
                 self.draft.hide(name)
+            else:
+                self.draft.mark(name, {})
             self.draft.name(name)
 
     def name(self, written: str) -> str:

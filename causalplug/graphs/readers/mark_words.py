@@ -6,19 +6,25 @@ import re
 
 __all__ = [
     "ANALYSIS",
+    "ARROWS",
     "DRAWING",
     "EDGE_KINDS",
     "EDGE_KIND_KEYS",
     "FILLERS",
     "HIDDEN",
     "NO",
+    "NOT",
+    "NOTHING",
     "OBSERVED",
+    "OF_LOOKS",
     "PLAIN_WORDS",
     "ROLE_KEYS",
     "SELECTED",
     "SUSPECT",
+    "SUSPECT_ARROW",
     "SUSPECT_EDGE",
     "SUSPECT_EDGE_TEXT",
+    "SUSPECT_END",
     "SUSPECT_RECORDED",
     "SUSPECT_SELECTION",
     "SUSPECT_STYLE",
@@ -141,22 +147,45 @@ PLAIN_WORDS = (
             "nature",
             "default",
             "normal",
+            "basic",
+            "domain",
         ]
     )
 )
 FILLERS = frozenset(
-    ["variable", "node", "confounder", "confounders", "common", "cause", "causes", "factor"]
+    [
+        "and",
+        "cause",
+        "causes",
+        "common",
+        "confounder",
+        "confounders",
+        "confounding",
+        "factor",
+        "factors",
+        "node",
+        "nodes",
+        "or",
+        "the",
+        "variable",
+        "variables",
+        "vertex",
+        "vertices",
+    ]
 )
+NOT = frozenset(["not", "non", "never"])
 SUSPECT = re.compile(
     "latent|hidden|unob|observ|unmeas|measur|unrec|record|censor|missing|confound|unseen|invisib|unknown"
+    "|exogen"
 )
 """Keys that may say that a variable is hidden; a no to them says nothing."""
-SUSPECT_RECORDED = re.compile("collected|available|indata|known")
+SUSPECT_RECORDED = re.compile("collected|available|indata|hasdata|^data(set)?$|known|endogen")
 """Keys that may say that a variable is recorded; a no to them may say that it is hidden."""
 SUSPECT_SELECTION = re.compile("select|condition(?!al)|inclu|exclu|sampled")
 SUSPECT_STYLE = re.compile("dash|dot|invis")
 """Lines by which drawings tell hidden variables apart."""
 YES = frozenset({"yes", "true", "1", "1.0", "y", "t", "on"})
+NOTHING = frozenset({"", "none", "null", "never", "missing", "na", "nan"})
 NO = frozenset({"no", "false", "0", "0.0", "n", "f", "off"})
 
 EDGE_KINDS = {
@@ -194,7 +223,14 @@ EDGE_KINDS = {
 EDGE_KIND_KEYS = frozenset(
     ["type", "edgetype", "kind", "edge", "edgekind", "arrow", "arrows", "marktype"]
 )
-SUSPECT_EDGE = re.compile("latent|hidden|unob|unmeas|confound|circle|direct|select|endpoint")
+SUSPECT_EDGE = re.compile(
+    "latent|hidden|unob|unmeas|confound|circle|direct|select|endpoint|revers|symmetric|mutual"
+)
+SUSPECT_ARROW = re.compile("arrow|marker|head")
+SUSPECT_END = re.compile("start|begin|source|tail|from|end|target|to$")
+OF_LOOKS = re.compile("(color|colour|size|scale|width|fill|strikethrough|label|offset|port|id)$")
+"""How the parts of an edge look that may be arrows, without saying whether they are there."""
+ARROWS = frozenset(["arrow", "arrows"])
 SUSPECT_EDGE_TEXT = re.compile("latent|hidden|unobs|unmeas|confound|bidirect|undirect|<-+>|o-|-o")
 DRAWING = frozenset(["graphics", "labelgraphics", "position", "viz"])
 """Lists of attributes that only draw; their arrows and the styles of their lines are read."""

@@ -13,12 +13,21 @@ from enum import Enum
 from typing import Any
 
 from causalplug.errors import GraphError
+from causalplug.graphs.readers.drawn_lines import draws_another_line, is_line_style
+from causalplug.graphs.readers.mark_texts import (
+    is_suspect_name,
+    is_suspect_text,
+    mark_text,
+    words_of,
+)
 from causalplug.graphs.readers.mark_words import (
     ANALYSIS,
+    ARROWS,
     DRAWING,
     FILLERS,
     HIDDEN,
     NO,
+    NOTHING,
     OBSERVED,
     PLAIN_WORDS,
     ROLE_KEYS,
@@ -26,7 +35,6 @@ from causalplug.graphs.readers.mark_words import (
     SUSPECT,
     SUSPECT_RECORDED,
     SUSPECT_SELECTION,
-    SUSPECT_STYLE,
     YES,
 )
 from causalplug.wording import shortened
@@ -37,10 +45,7 @@ __all__ = [
     "entries_of",
     "hidden_of_graph",
     "is_hidden",
-    "is_suspect_name",
-    "is_suspect_text",
     "lists_variables",
-    "mark_text",
     "normal",
     "written_mark",
 ]
@@ -56,9 +61,7 @@ class Flag(Enum):
 
 
 FLAG = Flag.SET
-_LONGEST = 200
 _MOST_MARKS = 100_000
-_IN_BRACKETS = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
 
 
 def normal(key: object) -> str:
@@ -130,37 +133,18 @@ def entries_of(attributes: Mapping[Any, object]) -> Iterator[tuple[object, objec
         if not pending:
             return
         key, value = pending.popleft()
-        if not isinstance(value, Mapping):
+        inside = _inside(value)
+        if not isinstance(value, Mapping) or _says_more_than_its_parts(normal(key)):
             yield key, value
+            pending.extend(inside)
         elif normal(key) in DRAWING:
-            yield from ((k, v) for k, v in value.items() if _draws_a_mark(normal(k)))
+            yield from ((k, v) for k, v in inside if _draws_a_mark(normal(k)))
         else:
-            pending.extend(value.items())
+            pending.extend(inside)
     raise GraphError(
         f"the graph cannot be read: a vertex or an edge has more than {_MOST_MARKS:,} attributes; "
         "leave out what the question does not need"
     )
-
-
-def is_suspect_text(value: object) -> bool:
-    """Whether a text says nothing but that something is hidden (``"Unobserved Confounders"``), or
-    says so in brackets (``"genes (latent)"``)."""
-    if isinstance(value, str):
-        for inside in _IN_BRACKETS.findall(value[:_LONGEST]):
-            if _says_hidden(inside):
-                return True
-    return _says_hidden(value)
-
-
-def is_suspect_name(name: str) -> bool:
-    """Whether a name of several words, or with a note in brackets, says that something is hidden.
-    A single word may be a name (``latent``)."""
-    return len(_words(name)) > 1 and is_suspect_text(name)
-
-
-def mark_text(value: object) -> str:
-    """The text of a value, without quotes and case."""
-    return str(value)[:_LONGEST].strip().strip("\"'").strip().casefold()
 
 
 def written_mark(key: object, value: object) -> str:
@@ -178,8 +162,36 @@ def lists_variables(plain: str) -> bool:
     return bool(SUSPECT.search(plain) or SUSPECT_SELECTION.search(plain))
 
 
+def _inside(value: object) -> list[tuple[Any, object]]:
+    """The attributes in a mapping, or in a list of mappings or of pairs; none in a plain value.
+    An object of a key and a value, ``{"name": "latent", "value": true}``, is that attribute."""
+    if isinstance(value, Mapping):
+        return list(value.items())
+    if not isinstance(value, list | tuple):
+        return []
+    found: list[tuple[Any, object]] = []
+    for entry in value:
+        if isinstance(entry, Mapping):
+            found += _named_entry(entry) or entry.items()
+        elif isinstance(entry, list | tuple) and len(entry) == 2 and isinstance(entry[0], str):
+            found.append((entry[0], entry[1]))
+    return found
+
+
+def _named_entry(entry: Mapping[Any, object]) -> list[tuple[Any, object]]:
+    for key in ("name", "key", "id", "attribute"):
+        if key in entry and "value" in entry:
+            return [(entry[key], entry["value"])]
+    return []
+
+
+def _says_more_than_its_parts(plain: str) -> bool:
+    """Whether an attribute is a mark whatever stands in it, as ``latent: {"value": true}``."""
+    return plain in ARROWS or plain in HIDDEN or plain in OBSERVED or plain in SELECTED
+
+
 def _draws_a_mark(plain: str) -> bool:
-    return "arrow" in plain or plain.endswith("style")
+    return "arrow" in plain or "dash" in plain or plain.endswith("style")
 
 
 def _vertex_mark(name: str, key: str, value: object) -> str:
@@ -210,9 +222,9 @@ def _is_doubtful(key: str, value: object) -> bool:
     if SUSPECT.search(key) or SUSPECT_SELECTION.search(key):
         return text not in NO
     if SUSPECT_RECORDED.search(key):
-        return text in NO
-    if key.endswith("style"):
-        return bool(SUSPECT_STYLE.search(text))
+        return text in NO or text in NOTHING
+    if is_line_style(key):
+        return draws_another_line(key, value)
     return key == "shape" and text == "point"
 
 
@@ -246,7 +258,7 @@ def _refuse_selection(value: object) -> str:
 
 
 def _role(value: object) -> str:
-    words = set(_words(value))
+    words = set(words_of(value))
     if words & SELECTED:
         return "selected"
     hidden = words & HIDDEN
@@ -259,11 +271,6 @@ def _role(value: object) -> str:
     return "?"
 
 
-def _says_hidden(value: object) -> bool:
-    words = {word for word in _words(value) if len(word) > 1}
-    return bool(words & (HIDDEN | SELECTED)) and words <= HIDDEN | SELECTED | FILLERS
-
-
 def _entries(value: object) -> list[object]:
     if value is None or value == "":
         return []
@@ -272,17 +279,6 @@ def _entries(value: object) -> list[object]:
     if isinstance(value, list | tuple | set | frozenset):
         return list(value)
     return [value]
-
-
-def _words(value: object) -> list[str]:
-    if isinstance(value, list | tuple | set | frozenset):
-        entries = value
-    else:
-        entries = [value]
-    words = []
-    for entry in entries:
-        words.extend(re.findall(r"\w+", str(entry).casefold()))
-    return words
 
 
 def _not_understood(name: str, mark: str) -> GraphError:

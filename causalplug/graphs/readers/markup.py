@@ -23,7 +23,9 @@ def read_gml(text: str) -> Draft:
         raise GraphError(
             f"the graph cannot be read: its GML has more than {_DEEPEST} lists inside each other"
         )
-    return networkx_draft(_parsed(lambda: nx.parse_gml(text, label="id"), "gml"))
+    graph = _parsed(lambda: nx.parse_gml(text, label="id"), "gml")
+    _refuse_groups(graph)
+    return networkx_draft(graph)
 
 
 def read_graphml(text: str) -> Draft:
@@ -34,7 +36,17 @@ def read_graphml(text: str) -> Draft:
     return networkx_draft(_parsed(lambda: nx.parse_graphml(prepared), "graphml"))
 
 
-def _parsed(parse: Any, format: str) -> object:
+def _refuse_groups(graph: Any) -> None:
+    """Refuse yEd's groups, which are no variables."""
+    for vertex, attributes in graph.nodes(data=True):
+        if str(attributes.get("isGroup", 0)) not in ("0", "false"):
+            raise GraphError(
+                f"the graph cannot be read: its vertex {shortened(vertex)!r} is a group of others "
+                "(isGroup); ungroup the vertices and save the graph again"
+            )
+
+
+def _parsed(parse: Any, format: str) -> Any:
     try:
         return parse()
     except Exception as error:  # whatever networkx's parser raises on a malformed text

@@ -78,12 +78,12 @@ def networkx_draft(graph: Any) -> Draft:
     for hidden in getattr(graph, "latents", ()):
         if str(hidden) in draft.names:
             draft.hide(str(hidden))
-    draft.hide(*hidden_of_graph(_own(graph), draft.names))
     _refuse_undirected(graph)
     for left, right, attributes in graph.edges(data=True):
         marks = edge_default | attributes
         draft.edge(str(left), edge_arrow(marks, drawn_arrow(marks)), str(right))
     draft.take_written_names(vertices)
+    draft.hide(*hidden_of_graph(_own(graph), draft.names))
     return draft
 
 

@@ -19,16 +19,16 @@ def gumbel_given(log_probabilities: Tensor, chosen: Tensor, prior: Tensor) -> Te
     Gumbel numbers cut off there (Maddison et al. 2014, A* sampling).
 
     Args:
-        log_probabilities: ``(n, k)``, normalised; minus infinity where a choice is impossible.
-        chosen: ``(n,)`` what was chosen.
-        prior: ``(n, k)`` standard Gumbel noise, from which the result is made.
+        log_probabilities: ``(*, k)``, normalised; minus infinity where a choice is impossible.
+        chosen: ``(*)`` what was chosen.
+        prior: ``(*, k)`` standard Gumbel noise, from which the result is made.
     """
-    one = chosen.unsqueeze(1)
-    largest = prior.gather(1, one)
+    one = chosen.unsqueeze(-1)
+    largest = prior.gather(-1, one)
     possible = log_probabilities > -torch.inf
     location = torch.where(possible, log_probabilities, torch.zeros_like(log_probabilities))
     cut = -torch.logaddexp(-largest.expand_as(prior), -(prior + location))
-    perturbed = cut.scatter(1, one, largest)
+    perturbed = cut.scatter(-1, one, largest)
     return torch.where(possible, perturbed - location, prior)
 
 

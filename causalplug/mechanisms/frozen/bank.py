@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from causalplug.encoders.encoders import Encoder
 from causalplug.errors import MechanismError
-from causalplug.mechanisms.frozen.bank_files import BankFiles
+from causalplug.mechanisms.frozen.bank_files import BankFiles, Filling
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, state_hash
 from causalplug.networks import is_out_of_memory
 from causalplug.noise import Noise
@@ -43,9 +43,10 @@ class SampleBank:
         batch_size: Images at a time, at first; halved whenever memory does not hold them.
         progress: Told about the filling; a bool switches a progress bar on or off.
         folder: Keep the samples in memory-mapped files there. They are found again by whoever asks
-            for the same ones, other processes included; an interrupted filling goes on where it
-            stopped; a generator of another revision, another encoder, seed or number of rows gets
-            files of its own.
+            for the same ones, other processes included. Processes that ask for one bank at the
+            same time, as those of ``accelerate launch`` do, draw it together, and an interrupted
+            filling goes on where it stopped. A generator of another revision, another encoder, seed
+            or number of rows gets files of its own.
         labels: Joint labels to be in the bank; by default all that the label map can ask for.
         max_bytes: Most bytes of all banks in ``folder``; those unused for longest are deleted to
             make room.
@@ -106,7 +107,7 @@ class SampleBank:
             made: dict[str, np.ndarray] = {}
             for name, (shape, kind) in arrays.items():
                 made[name] = np.empty(shape, kind)
-            self._fill(made, 0, batch_size, report)
+            self._fill(made, batch_size, report)
         else:
             made = self._fill_files(
                 BankFiles(folder, self.fingerprint(), arrays, max_bytes=max_bytes),
@@ -141,42 +142,71 @@ class SampleBank:
         self, files: BankFiles, batch_size: int, report: Progress
     ) -> dict[str, np.ndarray]:
         if files.done < len(self):
-            with files.lock():
-                arrays = files.open(write=True)
-                done = files.done
-
-                def keep(now: int, total: int) -> None:
-                    for array in arrays.values():
-                        array.flush()
-                    files.record(now)
-                    report(now, total)
-
-                self._fill(arrays, done, batch_size, keep)
+            with files.filling() as filling:
+                self._fill_shared(files, filling, batch_size, report)
+                files.record(len(self))
         return dict(files.open(write=False))
 
-    def _fill(
-        self, arrays: Mapping[str, np.ndarray], done: int, batch_size: int, report: Progress
+    def _fill_shared(
+        self, files: BankFiles, filling: Filling, batch_size: int, report: Progress
     ) -> None:
-        """Draw from sample number ``done`` on: label by label, row by row."""
-        while done < len(self):
-            place, row = divmod(done, self.rows_per_label)
-            rows = torch.arange(row, min(row + batch_size, self.rows_per_label))
-            noise = Noise(rows, self.seed)
+        """Draw what no other process is drawing, then wait for what others draw; what a process
+        leaves undone because it ends is drawn by those that wait for it."""
+        left = list(self._blocks(batch_size))
+        size = batch_size
+        for wait in (False, True):
+            others: list[range] = []
+            for block in left:
+                with filling.claimed(block, wait=wait) as mine:
+                    if not mine:
+                        others.append(block)
+                        continue
+                    missing = filling.missing(block)
+                    if len(missing):
+                        size = self._paint(filling.arrays, missing, size)
+                        filling.mark(missing)
+                        files.record(filling.done)
+                        report(filling.done, len(self))
+            left = others
+
+    def _fill(self, arrays: Mapping[str, np.ndarray], batch_size: int, report: Progress) -> None:
+        """Draw all samples."""
+        size = batch_size
+        for block in self._blocks(batch_size):
+            size = self._paint(arrays, np.arange(block.start, block.stop), size)
+            report(block.stop, len(self))
+
+    def _blocks(self, batch_size: int) -> Iterator[range]:
+        """All samples in their order, in blocks of one label each."""
+        for first in range(0, len(self), self.rows_per_label):
+            end = first + self.rows_per_label
+            for start in range(first, end, batch_size):
+                yield range(start, min(start + batch_size, end))
+
+    def _paint(self, arrays: Mapping[str, np.ndarray], samples: np.ndarray, size: int) -> int:
+        """Draw some samples of one label, at most ``size`` at a time; returns the size that memory
+        held."""
+        place = int(samples[0]) // self.rows_per_label
+        rows = torch.from_numpy(samples % self.rows_per_label)
+        done = 0
+        while done < len(rows):
+            some = rows[done : done + size]
+            noise = Noise(some, self.seed)
             own = {}
             for key, spec in self.mechanism.generator_noise.items():
                 own[key] = noise.draw(f"bank/{key}", spec)
-            labels = torch.full((len(rows),), int(self.labels[place]))
+            labels = torch.full((len(some),), int(self.labels[place]))
             try:
                 painted = self.mechanism.paint(labels, own)
-                self._keep(arrays, place, slice(row, row + len(rows)), painted)
+                self._keep(arrays, place, some.numpy(), painted)
             except (RuntimeError, MemoryError) as error:
-                batch_size = _halved(len(rows), error)
+                size = _halved(len(some), error)
                 continue
-            done += len(rows)
-            report(done, len(self))
+            done += len(some)
+        return size
 
     def _keep(
-        self, arrays: Mapping[str, np.ndarray], place: int, rows: slice, painted: Tensor
+        self, arrays: Mapping[str, np.ndarray], place: int, rows: np.ndarray, painted: Tensor
     ) -> None:
         variable = self.mechanism.variable
         if self.encoder is not None:

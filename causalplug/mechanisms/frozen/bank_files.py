@@ -1,5 +1,5 @@
-"""The files of a sample bank: memory-mapped arrays that can be filled bit by bit, by one process
-for all."""
+"""The files of a sample bank: memory-mapped arrays that are filled bit by bit, by one process or by
+several together."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +24,77 @@ except (
 ):  # Windows has no flock: there, processes must not fill the same bank at the same time
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["BankFiles"]
+__all__ = ["BankFiles", "Filling"]
 
-_STATE = "state.json"
+_STATE, _DRAWN, _CLAIMS = "state.json", "drawn.npy", "claims"
+
+
+@dataclass(frozen=True)
+class Filling:
+    """A bank that is being filled, by this process and perhaps by others.
+
+    Samples are counted label by label. A process claims those that it draws, so that no other one
+    draws them, too; a claim dies with its process. Which samples are there is marked after they
+    have been written.
+
+    Attributes:
+        arrays: Name to array ``(labels, rows, …)``.
+        drawn: One byte ``(labels * rows,)`` for each sample: 1 where it is there.
+        claims: Descriptor of the file whose bytes are claimed; -1 where files cannot be locked.
+    """
+
+    arrays: Mapping[str, np.memmap]
+    drawn: np.memmap
+    claims: int
+
+    @contextlib.contextmanager
+    def claimed(self, samples: range, *, wait: bool) -> Iterator[bool]:
+        """Hold samples against the other processes; says whether they are this process's own.
+
+        Args:
+            samples: Consecutive samples.
+            wait: Wait for a process that has them, rather than leave them to it.
+        """
+        mine = self._lock(samples, wait)
+        try:
+            yield mine
+        finally:
+            if mine and fcntl is not None:
+                fcntl.lockf(self.claims, fcntl.LOCK_UN, len(samples), samples.start)
+
+    def _lock(self, samples: range, wait: bool) -> bool:
+        if fcntl is None:
+            return True
+        mode = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
+        try:
+            fcntl.lockf(self.claims, mode, len(samples), samples.start)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def missing(self, samples: range) -> np.ndarray:
+        """Those of some samples that are not there yet."""
+        found = np.arange(samples.start, samples.stop)
+        return found[self.drawn[samples.start : samples.stop] == 0]
+
+    def mark(self, samples: np.ndarray) -> None:
+        """Note that samples have been written."""
+        for array in self.arrays.values():
+            array.flush()
+        self.drawn[samples] = 1
+        self.drawn.flush()
+
+    @property
+    def done(self) -> int:
+        """Samples that are there."""
+        return int(self.drawn.sum())
 
 
 class BankFiles:
     """Arrays of one bank in ``folder/fingerprint``.
 
-    A bank that is complete is only read. One that is not is filled under a lock, so that other
-    processes wait and then find it complete; how far it is stands in ``state.json``, which is
-    written after the samples themselves.
+    A bank that is complete is only read. One that is not is filled by all processes that ask for
+    it, see :class:`Filling`; how many samples there are stands in ``state.json``.
 
     Args:
         folder: Holds the banks of several generators.
@@ -101,7 +162,7 @@ class BankFiles:
 
     @property
     def done(self) -> int:
-        """Samples that are complete, counted in the order of filling."""
+        """Samples that are complete, as far as is known without looking at each."""
         try:
             return int(json.loads((self.path / _STATE).read_text())["done"])
         except FileNotFoundError:
@@ -115,6 +176,34 @@ class BankFiles:
         temporary.write_text(json.dumps({"done": done}))
         os.replace(temporary, self.path / _STATE)
 
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[Filling]:
+        """The bank, to be filled."""
+        with self.lock():
+            arrays = self.open(write=True)
+            drawn = self._marks()
+        descriptor = -1
+        if fcntl is not None:
+            descriptor = os.open(self.path / _CLAIMS, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            yield Filling(arrays, drawn, descriptor)
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def _marks(self) -> np.memmap:
+        """Which samples are there. Before there were marks, samples were drawn in their order."""
+        path = self.path / _DRAWN
+        labels, rows = next(iter(self.arrays.values()))[0][:2]
+        if not path.is_file():
+            made = np.zeros(labels * rows, np.uint8)
+            made[: self.done] = 1
+            temporary = self.path / f".{_DRAWN}.{os.getpid()}"
+            with open(temporary, "wb") as file:
+                np.save(file, made)
+            os.replace(temporary, path)
+        return np.lib.format.open_memmap(path, mode="r+")
+
     def open(self, *, write: bool) -> dict[str, np.memmap]:
         """The arrays by name; for reading they are copy-on-write, so that nobody changes what
         others read."""
@@ -123,6 +212,7 @@ class BankFiles:
             path = self.path / f"{name}.npy"
             if not path.is_file():
                 np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape).flush()
+                (self.path / _DRAWN).unlink(missing_ok=True)
                 self.record(0)
             array = np.lib.format.open_memmap(path, mode="r+" if write else "c")
             if array.shape != shape or array.dtype != np.dtype(kind):

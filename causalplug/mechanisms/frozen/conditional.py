@@ -22,6 +22,7 @@ from causalplug.mechanisms.frozen.condition import (
     check_reads,
     match_conditions,
 )
+from causalplug.mechanisms.frozen.made import check_finite, check_pixels, check_scores
 from causalplug.noise import NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.selection import names_of, pick, positions_of, to_dicts, values_at, within, without
@@ -235,11 +236,11 @@ class ConditionalMechanism(Mechanism):
         """
         if not self.awaits_rows:
             return self
-        recorded = rows[str(self.name)][:_MOST_ROWS].double()
-        count = len(recorded)
-        parts = []
-        for start in range(0, count, _BATCH):
-            parts.append(self._expected(rows, slice(start, start + _BATCH)))
+        recorded = rows[str(self.name)]
+        count = min(len(recorded), _MOST_ROWS)
+        places = torch.linspace(0, len(recorded) - 1, count, dtype=torch.float64).round().long()
+        recorded = recorded[places].double()
+        parts = [self._expected(rows, part) for part in places.split(_BATCH)]
         found = float((recorded - torch.cat(parts)).square().mean().sqrt())
         if not found > 0:
             raise MechanismError(
@@ -249,7 +250,7 @@ class ConditionalMechanism(Mechanism):
         self.error = found
         return self
 
-    def _expected(self, rows: Mapping[str, Tensor], part: slice) -> Tensor:
+    def _expected(self, rows: Mapping[str, Tensor], part: Tensor) -> Tensor:
         with torch.no_grad():
             given = self._conditions({parent: rows[parent][part] for parent in self.parents})
             return self.generate(given, {}).double()
@@ -310,8 +311,10 @@ class ConditionalMechanism(Mechanism):
         if isinstance(self.variable, Continuous):
             self._check_range(made, self.variable)
         if not self.generates.is_image:
+            check_finite(f"The frozen mechanism of {self.name!r}", made)
             return made
         own: Value = self.generates
+        check_pixels(f"The frozen mechanism of {self.name!r}", own, made)
         wanted: Value = self.variable
         unit = (made - own.low) / (own.high - own.low)
         return wanted.low + (wanted.high - wanted.low) * unit
@@ -346,7 +349,9 @@ class ConditionalMechanism(Mechanism):
         """
         if not self.probabilities or isinstance(parents, Tensor) or self._codes is None:
             raise MechanismError(f"{type(self).__name__} has no probabilities of categories.")
-        own = torch.log_softmax(self.class_logits(self._conditions(parents)).float(), -1)
+        scores = self.class_logits(self._conditions(parents)).float()
+        check_scores(f"The frozen mechanism of {self.name!r}", scores)
+        own = torch.log_softmax(scores, -1)
         size = self.variable.cardinality or 0
         found = own.new_full((*own.shape[:-1], size), -torch.inf)
         found[..., self._codes.to(own.device)] = own

@@ -21,6 +21,7 @@ from causalplug.mechanisms.frozen.abduction import gumbel_given
 from causalplug.mechanisms.frozen.label_estimate import LabelMapEstimate
 from causalplug.mechanisms.frozen.label_estimation import estimate_label_map
 from causalplug.mechanisms.frozen.label_map import Label, LabelMap
+from causalplug.mechanisms.frozen.made import check_pixels
 from causalplug.mechanisms.frozen.transforms import ImageTransform
 from causalplug.noise import NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
@@ -343,7 +344,11 @@ class FrozenMechanism(Mechanism):
         own = pick(noise, self.generator_noise)
         self.images_painted += len(joint)
         with torch.no_grad():
-            return self._transform(self.generate(self._map.split(joint), own))
+            made = self.generate(self._map.split(joint), own)
+            check_pixels(
+                f"The frozen generator of {self.name or type(self).__name__!r}", self.image, made
+            )
+            return self._transform(made)
 
     def forward(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -40,7 +40,7 @@ class LabelMapEstimate:
         ``cp.from_pretrained("user/mnist-cgan", label_map=cp.LabelMap.estimate(samples=500))``
     """
 
-    column: str | None = None
+    column: str | Sequence[str] | None = None
     classifier: Classifier | None = field(default=None, compare=False)
     samples: int = 400
     steps: int = 300

@@ -19,6 +19,7 @@ from causalplug.noise import Noise, NoiseSpec
 from causalplug.selection import pick, sizes_of, without
 from causalplug.values import Named
 from causalplug.variables import Image, Variable
+from causalplug.wording import as_names
 
 __all__ = ["Labelled", "estimate_label_map", "fit_label_classifier", "mixture_proportions"]
 
@@ -51,7 +52,8 @@ def estimate_label_map(asked: LabelMapEstimate, mechanism: Labelled, rows: Named
     Raises:
         LabelMapError: A column is not in the data.
     """
-    needed = [*mechanism.bound_parents, asked.column or str(mechanism.name)]
+    columns = as_names(asked.column or str(mechanism.name))
+    needed = [*mechanism.bound_parents, *columns]
     missing = without(needed, rows)
     if missing:
         raise LabelMapError(
@@ -63,7 +65,7 @@ def estimate_label_map(asked: LabelMapEstimate, mechanism: Labelled, rows: Named
         for name, parent in mechanism.bound_parents.items():
             frame[name] = parent.decode(rows[name])
         return LabelMap.from_rows(
-            frame | {asked.column: rows[asked.column]},
+            frame | pick(rows, columns),
             parents=mechanism.bound_parents,
             labels=mechanism.labels,
             label=asked.column,

@@ -34,7 +34,7 @@ from causalplug.mechanisms.frozen.label_tables import (
 from causalplug.noise import NoiseSpec
 from causalplug.selection import sizes_of, to_dicts, values_at
 from causalplug.values import Json, Named, Value
-from causalplug.variables import Discrete, Variable, variable_from_dict
+from causalplug.variables import Variable, variable_from_dict
 
 __all__ = ["Label", "LabelMap"]
 
@@ -71,7 +71,7 @@ class LabelMap:
         labels: Sequence[Label],
         probabilities: Tensor,
     ):
-        self.parents: dict[str, Discrete] = as_discrete(parents)
+        self.parents: dict[str, Variable] = as_discrete(parents)
         self.labels = tuple(labels)
         shape = (
             math.prod(sizes_of(self.parents.values())),
@@ -171,8 +171,7 @@ class LabelMap:
             n: Number of rows, for a map without parents and without noise.
 
         Raises:
-            LabelMapError: The map is stochastic and no noise was handed in, or a value of the
-                parents has no label.
+            LabelMapError: The map is stochastic and no noise was handed in.
         """
         if self.parents:
             rows = self.index(parents)
@@ -323,7 +322,7 @@ class LabelMap:
         seed=SEED,
     )
     def estimate(
-        column: str | None = None,
+        column: str | Sequence[str] | None = None,
         classifier: Classifier | None = None,
         *,
         samples: int = 400,

@@ -14,7 +14,7 @@ from causalplug.errors import LabelMapError
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.selection import any_of_kind, names_of, positions_of, sizes_of, values_at, without
 from causalplug.values import Named, Value
-from causalplug.variables import Discrete, Variable
+from causalplug.variables import Variable
 
 __all__ = [
     "Entry",
@@ -33,7 +33,7 @@ Entry = Hashable | Sequence[Hashable] | Mapping[Value, float]
 probability for each."""
 
 
-def _same_values(parent: Discrete, label: Label) -> bool:
+def _same_values(parent: Variable, label: Label) -> bool:
     """Whether the values of a parent are the label's, or name its places."""
     reordered = parent.categories != label.categories
     texts = any_of_kind(parent.categories, str)
@@ -42,7 +42,7 @@ def _same_values(parent: Discrete, label: Label) -> bool:
     return _plain(parent) != _plain(label.values) and _words(parent, label.values)
 
 
-def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) -> None:
+def check_identity(discrete: Mapping[str, Variable], labels: Sequence[Label]) -> None:
     """Raise unless each parent can stand for the label in its place.
 
     Raises:
@@ -77,17 +77,17 @@ def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) ->
             )
 
 
-def _plain(variable: Discrete) -> bool:
+def _plain(variable: Variable) -> bool:
     return variable.categories == tuple(range(variable.size))
 
 
-def _words(*variables: Discrete) -> bool:
+def _words(*variables: Variable) -> bool:
     """Whether the values are texts wherever they are not the numbers from 0."""
     named = [variable for variable in variables if not _plain(variable)]
     return all(isinstance(value, str) for one in named for value in one.categories)
 
 
-def matched_by_value(parent: Discrete, label: Label) -> Tensor:
+def matched_by_value(parent: Variable, label: Label) -> Tensor:
     """``P(label | parent)`` ``(k, k)`` of a parent that stands for a label: equal values belong
     together, whatever their places; the numbers from 0 stand for the places of names."""
     place = positions_of(label.categories)
@@ -99,18 +99,18 @@ def matched_by_value(parent: Discrete, label: Label) -> Tensor:
     return torch.eye(label.size, dtype=torch.float64)[codes]
 
 
-def _check_key(key: object, values: Sequence[Hashable], discrete: Mapping[str, Discrete]) -> None:
+def _check_key(key: object, values: Sequence[Hashable], discrete: Mapping[str, Variable]) -> None:
     if len(values) != len(discrete):
         raise LabelMapError(
             f"The label map's key {key!r} cannot be read: give one value for each of "
             f"{listed(discrete)}."
         )
     for (name, parent), value in zip(discrete.items(), values, strict=True):
-        Label(name, parent).code(value)
+        Label(name, parent.categories).code(value)
 
 
 def table_from(
-    table: Mapping[Value, Entry], discrete: Mapping[str, Discrete], labels: Sequence[Label]
+    table: Mapping[Value, Entry], discrete: Mapping[str, Variable], labels: Sequence[Label]
 ) -> Tensor:
     """``P(labels | parents)`` ``(joint values of the parents, joint values of the labels)`` from a
     dictionary.
@@ -144,7 +144,7 @@ def table_from(
 
 
 def counted(
-    joint: Tensor, discrete: Mapping[str, Discrete], labels: Sequence[Label], smoothing: float
+    joint: Tensor, discrete: Mapping[str, Variable], labels: Sequence[Label], smoothing: float
 ) -> Tensor:
     """``P(labels | parents)`` from the joint values ``(n,)`` of parents and labels in rows of data.
 
@@ -164,7 +164,7 @@ def counted(
     return counts / counts.sum(1, keepdim=True)
 
 
-def as_discrete(parents: Mapping[str, Variable]) -> dict[str, Discrete]:
+def as_discrete(parents: Mapping[str, Variable]) -> dict[str, Variable]:
     """The parents, if all are discrete.
 
     Raises:
@@ -172,7 +172,7 @@ def as_discrete(parents: Mapping[str, Variable]) -> dict[str, Discrete]:
     """
     wrong = []
     for name, variable in parents.items():
-        if not isinstance(variable, Discrete):
+        if not variable.is_discrete:
             wrong.append(name)
     if wrong:
         raise LabelMapError(
@@ -180,11 +180,7 @@ def as_discrete(parents: Mapping[str, Variable]) -> dict[str, Discrete]:
             "these parents are not. Declare them Discrete in bins, or train a mechanism for the "
             "variable."
         )
-    found = {}
-    for name, variable in parents.items():
-        if isinstance(variable, Discrete):
-            found[name] = variable
-    return found
+    return dict(parents)
 
 
 def ravel(codes: Sequence[Tensor], sizes: Sequence[int], n: int | None = None) -> Tensor:
@@ -229,7 +225,7 @@ def _joint_code(value: object, labels: Sequence[Label]) -> int:
     return joint
 
 
-def combination(parents: Mapping[str, Discrete], row: int) -> str:
+def combination(parents: Mapping[str, Variable], row: int) -> str:
     """The joint value of the parents in a row of the table, for messages."""
     parts = []
     for name, parent in reversed(list(parents.items())):
@@ -239,7 +235,7 @@ def combination(parents: Mapping[str, Discrete], row: int) -> str:
 
 
 def _way_out(
-    parents: Mapping[str, Discrete], labels: Sequence[Label], *, reordered: bool = False
+    parents: Mapping[str, Variable], labels: Sequence[Label], *, reordered: bool = False
 ) -> str:
     """The label map that would mend it, written out for the first values."""
     if reordered:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,10 +21,12 @@ from causalplug.values import Json, Named
 from causalplug.variables import Discrete, Variable
 
 __all__ = [
+    "Classifier",
     "Predictor",
     "TabularNetwork",
     "TabularPredictor",
     "columns_of",
+    "gives_probabilities",
     "own_classes",
     "tabular_network",
 ]
@@ -38,6 +41,20 @@ class Predictor(Protocol):
     def predict(self, X: object, /) -> object:
         """A value for each row of a table."""
         ...
+
+
+class Classifier(Protocol):
+    """A fitted classifier in the style of scikit-learn, see :func:`gives_probabilities`."""
+
+    def predict_proba(self, X: object, /) -> object:
+        """A probability of each class for each row of a table."""
+        ...
+
+
+def gives_probabilities(estimator: object) -> bool:
+    """Whether an estimator has ``predict_proba`` now; some of scikit-learn's have it only where
+    the estimator behind them has."""
+    return callable(getattr(estimator, "predict_proba", None))
 
 
 def columns_of(estimator: object, conditions: Sequence[Condition]) -> tuple[Condition, ...]:
@@ -74,7 +91,7 @@ def columns_of(estimator: object, conditions: Sequence[Condition]) -> tuple[Cond
     return tuple(conditions)
 
 
-def own_classes(estimator: object, variable: Discrete) -> Discrete:
+def own_classes(estimator: object, variable: Variable) -> Discrete:
     """The categories of a variable in the order of an estimator's classes.
 
     Raises:
@@ -82,10 +99,15 @@ def own_classes(estimator: object, variable: Discrete) -> Discrete:
     """
     name = type(estimator).__name__
     classes = getattr(estimator, "classes_", None)
-    if classes is None or not hasattr(estimator, "predict_proba"):
+    if classes is None or not gives_probabilities(estimator):
         raise MechanismError(
             f"{name} cannot be the mechanism of {variable.describe()}: it gives no probabilities "
             "of classes. Give a classifier with predict_proba and classes_, or declare a number."
+        )
+    if any(map(np.ndim, classes)):
+        raise MechanismError(
+            f"{name} cannot be the mechanism of {variable.describe()}: it predicts "
+            f"{len(classes)} variables at once. Wrap one of its estimators_ for each of them."
         )
     values = np.asarray(classes).tolist()
     known = {category: category for category in variable.categories}
@@ -127,7 +149,7 @@ class TabularNetwork(nn.Module):
             else:
                 columns.append(value.float())
         made = self.head(torch.cat(columns, 1))
-        return made[:, 0] if self.flat else made
+        return made[:, 0] if self.flat and made.shape[1] == 1 else made
 
 
 def tabular_network(
@@ -202,7 +224,7 @@ class TabularPredictor(ConditionalMechanism):
 
     def __init__(
         self,
-        estimator: Predictor,
+        estimator: Predictor | Classifier,
         variable: Variable,
         conditions: Sequence[Condition],
         *,
@@ -236,14 +258,28 @@ class TabularPredictor(ConditionalMechanism):
         return frame
 
     def generate(self, conditions: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
-        found = self.estimator.predict(self._table(conditions))
+        estimator: Any = self.estimator
+        found = estimator.predict(self._table(conditions))
         made = torch.as_tensor(np.asarray(found, np.float32))
-        rows = len(next(iter(conditions.values())))
-        return made.reshape(rows, *self.generates.event_shape)
+        size = math.prod(self.generates.event_shape)
+        if made.numel() != len(made) * size:
+            raise MechanismError(
+                f"{type(estimator).__name__} cannot be the mechanism of "
+                f"{self.generates.describe()}: it predicts {made.numel() // len(made)} numbers for "
+                "each row. Declare the variable so."
+            )
+        return made.reshape(len(made), *self.generates.event_shape)
 
     def class_logits(self, conditions: Mapping[str, Tensor]) -> Tensor:
         estimator: Any = self.estimator
         shares = np.asarray(estimator.predict_proba(self._table(conditions)), np.float64)
+        sums = shares.sum(-1)
+        if np.abs(sums - 1).max(initial=0) > _TOLERANCE or shares.min(initial=0) < 0:
+            raise MechanismError(
+                f"{type(estimator).__name__} cannot be used: what its predict_proba gives are no "
+                f"probabilities (a row sums to {float(sums.max(initial=0)):.3g}). Divide each row "
+                "by its sum."
+            )
         return torch.as_tensor(shares).clamp_min(SMALLEST).log().float()
 
     def config(self) -> Json:

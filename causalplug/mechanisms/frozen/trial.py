@@ -87,10 +87,18 @@ def try_generator(generator: Generator, *, seed: int = 0) -> Trial:
 
 def _labels(labels: Sequence[Label]) -> Tensor:
     """Codes ``(rows, labels)``, other values in other rows where there are several."""
-    columns = [torch.arange(_ROWS) % label.size for label in labels]
+    columns = [_spread_codes(_ROWS, label.size) for label in labels]
     if not columns:
         return torch.zeros(_ROWS, 0, dtype=torch.int64)
     return torch.stack(columns, 1)
+
+
+def _spread_codes(rows: int, size: int) -> Tensor:
+    """Codes ``(rows,)`` of categories from the first to the last: a model that knows fewer fails
+    at the last."""
+    if size <= rows:
+        return torch.arange(rows) % size
+    return torch.linspace(0, size - 1, rows, dtype=torch.float64).round().long()
 
 
 def _noise(specs: Mapping[str, NoiseSpec], seed: int) -> dict[str, Tensor]:
@@ -106,11 +114,7 @@ def _run(generator: Generator, labels: Tensor, noise: Mapping[str, Tensor]) -> T
     except CausalPlugError:
         raise
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [""])[0].rstrip(".")
-        raise MechanismError(
-            f"{type(generator).__name__} cannot be used: painting a few images fails with "
-            f"{type(error).__name__}: {reason}."
-        ) from error
+        raise _failed(generator, "painting a few images", error) from error
 
 
 def _check_images(name: str, image: Image, images: Tensor) -> None:
@@ -193,10 +197,24 @@ def try_mechanism(mechanism: Conditional, *, seed: int = 0) -> None:
 def _answers(
     mechanism: Conditional, read: Mapping[str, Tensor], noise: Mapping[str, Tensor]
 ) -> Tensor:
-    with torch.no_grad():
-        if mechanism.probabilities:
-            return mechanism.class_logits(read).float().softmax(-1)
-        return mechanism.generate(read, noise)
+    try:
+        with torch.no_grad():
+            if mechanism.probabilities:
+                return mechanism.class_logits(read).float().softmax(-1)
+            return mechanism.generate(read, noise)
+    except CausalPlugError:
+        raise
+    except Exception as error:
+        raise _failed(mechanism, "running it on a few rows", error) from error
+
+
+def _failed(generator: object, what: str, error: Exception) -> MechanismError:
+    """The refusal of a model that raises in its trial."""
+    reason = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+    return MechanismError(
+        f"{type(generator).__name__} cannot be used: {what} fails with "
+        f"{type(error).__name__}: {reason}."
+    )
 
 
 def _shape(mechanism: Conditional) -> tuple[int, ...]:
@@ -209,7 +227,7 @@ def example_values(kind: Variable, rows: int, generator: torch.Generator) -> Ten
     """Encoded values of a kind, for a trial run."""
     size = kind.cardinality
     if size is not None:
-        return torch.arange(rows) % size
+        return _spread_codes(rows, size)
     if kind.is_image:
         unit = torch.rand(rows, *kind.event_shape, generator=generator)
         return kind.low + (kind.high - kind.low) * unit

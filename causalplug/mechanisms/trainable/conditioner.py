@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
+from causalplug.files.precision import Exact
 from causalplug.networks import location_and_scale
 from causalplug.variables import Continuous, Variable, variable_from_dict
 
@@ -39,7 +40,7 @@ def parents_from_config(config: Sequence[Sequence[Any]]) -> dict[str, ParentSpec
     return found
 
 
-class Conditioner(nn.Module):
+class Conditioner(Exact, nn.Module):
     """MLP on the features of the parents and the confounder noise, which enter by separate first
     layers.
 
@@ -54,6 +55,7 @@ class Conditioner(nn.Module):
         hidden: Widths of the hidden layers, at least one.
     """
 
+    exact = ("loc", "scale")
     loc: Tensor
     scale: Tensor
 
@@ -158,13 +160,13 @@ class Conditioner(nn.Module):
                 features = values
             else:
                 features = self.features(values)
-            hidden = self.read_parents(features if own == default else features.to(own))
+            hidden = self.read_parents(features.to(own))
         if self.read_confounder is not None:
             if confounder is None:
                 raise MechanismError(
                     "This mechanism reads confounder noise, but none was handed in."
                 )
-            read = self.read_confounder(confounder if own == default else confounder.to(own))
+            read = self.read_confounder(confounder.to(own))
             if hidden is None:
                 hidden = read
             else:

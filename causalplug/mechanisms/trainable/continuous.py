@@ -9,19 +9,18 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.files.precision import Exact
+from causalplug.mechanisms.base import register_mechanism
+from causalplug.mechanisms.trainable.conditioned import Conditioned
 from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
-    parents_from_config,
-    parents_to_config,
 )
 from causalplug.mechanisms.trainable.spline import RationalQuadraticSpline
-from causalplug.networks import location_and_scale
+from causalplug.networks import common_shape, location_and_scale
 from causalplug.noise import NoiseSpec
-from causalplug.selection import pick
-from causalplug.values import Json, Named
-from causalplug.variables import Continuous, variable_from_dict
+from causalplug.values import Json
+from causalplug.variables import Continuous
 
 __all__ = ["ContinuousSpline", "spline_log_prob", "spline_value"]
 
@@ -51,7 +50,7 @@ def spline_value(numbers: Tensor, normal: Tensor, bins: int, *, inverse: bool = 
 
 
 @register_mechanism("continuous-spline")
-class ContinuousSpline(Mechanism):
+class ContinuousSpline(Exact, Conditioned):
     """A monotone map of one standard normal, given the parents and the confounder noise.
 
     A rational-quadratic spline (Durkan et al. 2019) followed by a shift and a scale, all three
@@ -66,6 +65,7 @@ class ContinuousSpline(Mechanism):
         bins: Pieces of the spline.
     """
 
+    exact = ("loc", "scale")
     loc: Tensor
     scale: Tensor
     explicit = True
@@ -93,9 +93,6 @@ class ContinuousSpline(Mechanism):
         self.register_buffer("loc", torch.zeros((), dtype=kind))
         self.register_buffer("scale", torch.ones((), dtype=kind))
 
-    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
-        self.network.standardise(rows)
-
     def standardise(self, values: Tensor) -> None:
         """Set location and scale of the variable from rows of data; rows in float64 make the
         values float64 from here on."""
@@ -117,7 +114,7 @@ class ContinuousSpline(Mechanism):
         self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
     ) -> Tensor:
         numbers = self.network(parents, confounder)
-        return numbers.expand(*torch.broadcast_shapes(numbers.shape[:-1], rows.shape), -1)
+        return numbers.expand(*common_shape(numbers.shape[:-1], rows.shape), -1)
 
     def forward(
         self,
@@ -155,20 +152,8 @@ class ContinuousSpline(Mechanism):
         return {"normal": spline.inverse((self.standardised(value) - shift) / log_scale.exp())}
 
     @property
-    def confounder_numbers(self) -> int:
-        return self.network.confounder_size
+    def conditioner(self) -> Conditioner:
+        return self.network
 
-    def config(self) -> Json:
-        return {
-            "variable": self.variable.to_dict(),
-            "parents": parents_to_config(self.network.parents),
-            "confounder_size": self.network.confounder_size,
-            "hidden": list(self.hidden),
-            "bins": self.bins,
-        }
-
-    @classmethod
-    def from_config(cls, config: Named) -> ContinuousSpline:
-        variable = variable_from_dict(config["variable"])
-        options = pick(config, ("confounder_size", "hidden", "bins"))
-        return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]
+    def settings(self) -> Json:
+        return {"hidden": list(self.hidden), "bins": self.bins}

@@ -8,24 +8,23 @@ import torch
 from torch import Tensor
 
 from causalplug.errors import MechanismError
-from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.abduction import gumbel_given
+from causalplug.mechanisms.trainable.conditioned import Conditioned
 from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
-    parents_from_config,
-    parents_to_config,
 )
+from causalplug.networks import common_shape
 from causalplug.noise import NoiseSpec
-from causalplug.selection import pick
-from causalplug.values import Json, Named
-from causalplug.variables import Discrete, variable_from_dict
+from causalplug.values import Json
+from causalplug.variables import Discrete
 
 __all__ = ["DiscreteMLP"]
 
 
 @register_mechanism("discrete-mlp")
-class DiscreteMLP(Mechanism):
+class DiscreteMLP(Conditioned):
     """A category by the Gumbel-max rule: ``argmax(logits(parents, confounder) + gumbel)``.
 
     The Gumbel noise is the whole own noise, so ``P(V | parents, confounder)`` is the explicit
@@ -56,9 +55,6 @@ class DiscreteMLP(Mechanism):
         self.noise = {"gumbel": NoiseSpec((variable.size,), "gumbel")}
         self.hidden = tuple(hidden)
         self.network = Conditioner(parents, confounder_size, variable.size, hidden=hidden)
-
-    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
-        self.network.standardise(rows)
 
     def parent_features(self, parents: Mapping[str, Tensor]) -> Mapping[str, Tensor] | Tensor:
         if parents:
@@ -112,14 +108,17 @@ class DiscreteMLP(Mechanism):
     ) -> Tensor:
         """Log probability ``(n,)`` of codes, or ``(s, n)``."""
         log_probs = torch.log_softmax(self.logits(parents, confounder), -1)
-        shape = torch.broadcast_shapes(log_probs.shape[:-1], value.shape)
+        shape = common_shape(log_probs.shape[:-1], value.shape)
         return (
             log_probs.expand(*shape, -1).gather(-1, value.expand(shape).unsqueeze(-1)).squeeze(-1)
         )
 
     @property
-    def confounder_numbers(self) -> int:
-        return self.network.confounder_size
+    def conditioner(self) -> Conditioner:
+        return self.network
+
+    def settings(self) -> Json:
+        return {"hidden": list(self.hidden)}
 
     def abduct(
         self,
@@ -141,17 +140,3 @@ class DiscreteMLP(Mechanism):
             )
         logits = self.logits(parents, confounder).expand(len(value), -1)
         return {"gumbel": gumbel_given(torch.log_softmax(logits, -1), value, prior["gumbel"])}
-
-    def config(self) -> Json:
-        return {
-            "variable": self.variable.to_dict(),
-            "parents": parents_to_config(self.network.parents),
-            "confounder_size": self.network.confounder_size,
-            "hidden": list(self.hidden),
-        }
-
-    @classmethod
-    def from_config(cls, config: Named) -> DiscreteMLP:
-        variable = variable_from_dict(config["variable"])
-        options = pick(config, ("confounder_size", "hidden"))
-        return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]

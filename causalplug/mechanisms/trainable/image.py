@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.mechanisms.base import register_mechanism
+from causalplug.mechanisms.trainable.conditioned import ConditionedImage
 from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
-    parents_from_config,
-    parents_to_config,
 )
 from causalplug.noise import NoiseSpec
-from causalplug.values import Json, Named
-from causalplug.variables import Image, Variable, variable_from_dict
+from causalplug.values import Json
+from causalplug.variables import Image
 
 __all__ = ["ConvGenerator"]
 
 
 @register_mechanism("conv-generator")
-class ConvGenerator(Mechanism):
+class ConvGenerator(ConditionedImage):
     """A small conditional image generator: parents, confounder noise and a latent to an image.
 
     A style network turns conditions and latent into one vector. From it come coarse feature maps,
@@ -75,19 +74,6 @@ class ConvGenerator(Mechanism):
             persistent=False,
         )
 
-    @classmethod
-    def default_for(
-        cls,
-        variable: Variable,
-        parents: Mapping[str, ParentSpec],
-        confounder_size: int,
-        hidden: Sequence[int],
-    ) -> ConvGenerator:
-        return cls(variable, parents, confounder_size=confounder_size)  # type: ignore[arg-type]
-
-    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
-        self.conditions.standardise(rows)
-
     def forward(
         self,
         parents: Mapping[str, Tensor],
@@ -109,24 +95,7 @@ class ConvGenerator(Mechanism):
         mix = self.mix(style).view(n, variable.channels, self.maps + 1)
         picture = torch.baddbmm(mix[..., -1:], mix[..., :-1], hidden.flatten(2))
         picture = torch.sigmoid(picture.to(conditions.dtype) - 2).view(n, *variable.event_shape)
-        return variable.low + (variable.high - variable.low) * picture
+        return self.ranged(picture)
 
-    @property
-    def confounder_numbers(self) -> int:
-        return self.conditions.confounder_size
-
-    def config(self) -> Json:
-        return {
-            "variable": self.variable.to_dict(),
-            "parents": parents_to_config(self.conditions.parents),
-            "confounder_size": self.conditions.confounder_size,
-            "latent_size": self.latent_size,
-            "width": self.width,
-            "maps": self.maps,
-        }
-
-    @classmethod
-    def from_config(cls, config: Named) -> ConvGenerator:
-        fields = dict(config)
-        variable = variable_from_dict(fields.pop("variable"))
-        return cls(variable, parents_from_config(fields.pop("parents")), **fields)  # type: ignore[arg-type]
+    def settings(self) -> Json:
+        return {"latent_size": self.latent_size, "width": self.width, "maps": self.maps}

@@ -4,11 +4,12 @@ of convolutions or of dense layers."""
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["NETWORKS", "DenseDecoder", "DenseEncoder", "ImageDecoder", "ImageEncoder"]
+__all__ = ["NETWORKS", "DenseDecoder", "DenseEncoder", "ImageDecoder", "ImageEncoder", "Waves"]
 
 _KINDS = torch.channels_last
 
@@ -152,6 +153,48 @@ class DenseDecoder(nn.Module):
         hidden = torch.addcmul(shift, self.first(hidden), 1 + scale).relu()
         mean, spread = self.out(self.second(hidden).relu()).chunk(2, 1)
         return mean.view(-1, *self.shape), spread.view(-1, *self.shape)
+
+
+class Waves(nn.Module):
+    """Images as sums of cosine waves (the orthonormal DCT-II, Ahmed et al. 1974), each with a
+    standard deviation that is learned: a stationary covariance that any size of image can afford,
+    and that is turned round exactly.
+
+    Args:
+        shape: Channels, height and width of the image.
+    """
+
+    def __init__(self, shape: tuple[int, int, int]):
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.zeros(shape))
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """The image ``(n, *shape)`` that independent standard normal numbers make."""
+        down, across = self._turn(noise)
+        return down.T @ (noise * self.log_scale.to(noise.dtype).exp()) @ across
+
+    def of(self, image: Tensor) -> Tensor:
+        """The numbers that :meth:`forward` makes ``image`` of."""
+        down, across = self._turn(image)
+        return (down @ image @ across.T) * self.log_scale.to(image.dtype).neg().exp()
+
+    def _turn(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """The waves down and across, in full precision whatever that of the parameters."""
+        _, height, width = self.log_scale.shape
+        return _cosines(height).to(like), _cosines(width).to(like)
+
+    def log_size(self) -> Tensor:
+        """Log determinant of :meth:`forward`."""
+        return self.log_scale.float().sum()
+
+
+@lru_cache(maxsize=64)
+def _cosines(size: int) -> Tensor:
+    """The orthonormal matrix ``(size, size)`` of the DCT-II."""
+    place = torch.arange(size, dtype=torch.float64)
+    found = torch.cos(math.pi * (place[None] + 0.5) * place[:, None] / size)
+    found[0] *= math.sqrt(0.5)
+    return found * math.sqrt(2 / size)
 
 
 NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {

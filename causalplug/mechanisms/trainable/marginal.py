@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from causalplug.files.precision import Exact
+from causalplug.networks import location_and_scale
+
 __all__ = ["Marginal"]
 
 
-class Marginal(nn.Module):
+class Marginal(Exact, nn.Module):
     """A monotone map of values to standard units: by mean and deviation, or to normal scores.
 
     Normal scores are piecewise linear between ``knots`` quantiles, which lie evenly on the scale
@@ -18,6 +21,7 @@ class Marginal(nn.Module):
         knots: Of the map to normal scores; 0 for mean and deviation.
     """
 
+    exact = ("values", "scores")
     values: Tensor
     scores: Tensor
 
@@ -33,14 +37,14 @@ class Marginal(nn.Module):
         """Set the map from rows of data ``(n,)``."""
         values = values.double()
         if not self.knots:
-            mean, deviation = values.mean(), values.std().clamp_min(1e-6)
+            mean, deviation = location_and_scale(values)
             self.values.copy_(torch.stack([mean - deviation, mean + deviation]))
             return
         last = -float(torch.special.ndtri(torch.tensor(0.5 / len(values), dtype=torch.float64)))
         scores = torch.linspace(-last, last, self.knots, dtype=torch.float64, device=values.device)
         ranks = torch.special.ndtr(scores) * len(values) - 0.5
         found = _at(values.sort().values, ranks.clamp(0, len(values) - 1))
-        least = 1e-5 * float(found[-1] - found[0]) / self.knots + 1e-12
+        least = 1e-5 * float(found[-1] - found[0] or 1.0) / self.knots
         steps = found.diff().clamp_min(least)
         self.values.copy_(torch.cat([found[:1], found[:1] + steps.cumsum(0)]))
         self.scores.copy_(scores)

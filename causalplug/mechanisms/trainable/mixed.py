@@ -7,25 +7,26 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.files.precision import Exact
+from causalplug.mechanisms.base import register_mechanism
+from causalplug.mechanisms.frozen.abduction import gumbel_given
+from causalplug.mechanisms.trainable.conditioned import Conditioned
 from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
-    parents_from_config,
-    parents_to_config,
 )
 from causalplug.mechanisms.trainable.continuous import spline_log_prob, spline_value
 from causalplug.mechanisms.trainable.marginal import Marginal
+from causalplug.networks import common_shape
 from causalplug.noise import NoiseSpec
-from causalplug.selection import pick
-from causalplug.values import Json, Named
-from causalplug.variables import Continuous, variable_from_dict
+from causalplug.values import Json
+from causalplug.variables import Continuous
 
 __all__ = ["MixedSpline"]
 
 
 @register_mechanism("continuous-mixed")
-class MixedSpline(Mechanism):
+class MixedSpline(Exact, Conditioned):
     """A mixture of point masses and a density, given the parents and the confounder noise.
 
     Which of the atoms the value is, or that it is none of them, is chosen by the Gumbel-max rule.
@@ -46,6 +47,7 @@ class MixedSpline(Mechanism):
 
     explicit = True
     abduction = "exact"
+    exact = ("atoms",)
     atoms: Tensor
 
     def __init__(
@@ -72,9 +74,6 @@ class MixedSpline(Mechanism):
         self.network = Conditioner(parents, confounder_size, outputs, hidden=hidden)
         self.marginal = Marginal(knots)
 
-    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
-        self.network.standardise(rows)
-
     def standardise(self, values: Tensor) -> None:
         """Set the units of values that are no atoms from rows of data."""
         loose = values[self._which(values) == self.choices - 1]
@@ -99,7 +98,7 @@ class MixedSpline(Mechanism):
     ) -> tuple[Tensor, Tensor]:
         """Scores ``(*, atoms + 1)`` of the choices, and numbers of the spline."""
         numbers = self.network(parents, confounder)
-        numbers = numbers.expand(*torch.broadcast_shapes(numbers.shape[:-1], rows.shape), -1)
+        numbers = numbers.expand(*common_shape(numbers.shape[:-1], rows.shape), -1)
         return numbers[..., : self.choices], numbers[..., self.choices :]
 
     def forward(
@@ -157,39 +156,19 @@ class MixedSpline(Mechanism):
             gumbel = torch.zeros_like(scores)
         else:
             gumbel = prior["gumbel"]
-        return {"normal": normal, "gumbel": gumbel_given(scores, which, gumbel)}
+        return {
+            "normal": normal,
+            "gumbel": gumbel_given(torch.log_softmax(scores, -1), which, gumbel),
+        }
 
     @property
-    def confounder_numbers(self) -> int:
-        return self.network.confounder_size
+    def conditioner(self) -> Conditioner:
+        return self.network
 
-    def config(self) -> Json:
+    def settings(self) -> Json:
         return {
-            "variable": self.variable.to_dict(),
-            "parents": parents_to_config(self.network.parents),
             "atoms": self.atoms.tolist(),
             "knots": self.knots,
-            "confounder_size": self.network.confounder_size,
             "hidden": list(self.hidden),
             "bins": self.bins,
         }
-
-    @classmethod
-    def from_config(cls, config: Named) -> MixedSpline:
-        variable = variable_from_dict(config["variable"])
-        names = ("atoms", "knots", "confounder_size", "hidden", "bins")
-        options = pick(config, names)
-        return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]
-
-
-def gumbel_given(scores: Tensor, chosen: Tensor, gumbel: Tensor) -> Tensor:
-    """Gumbel noise ``(*, k)`` of which ``chosen`` is the largest once ``scores`` are added.
-
-    The largest of all is the score of the whole plus the noise of the one that was chosen, and the
-    others are cut off below it (Maddison et al. 2014, top-down); standard Gumbel noise in,
-    posterior noise out.
-    """
-    index = chosen.unsqueeze(-1)
-    top = torch.logsumexp(scores, -1, keepdim=True) + gumbel.gather(-1, index)
-    below = -torch.logaddexp(-top, -(scores + gumbel))
-    return torch.where(torch.arange(scores.shape[-1]) == index, top, below) - scores

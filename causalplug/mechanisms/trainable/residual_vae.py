@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,16 +12,15 @@ from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.mechanisms.trainable.conditioned import ConditionedImage
 from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
-    parents_from_config,
-    parents_to_config,
 )
-from causalplug.mechanisms.trainable.image_layers import NETWORKS
+from causalplug.mechanisms.trainable.image_layers import NETWORKS, Waves
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json, Named
-from causalplug.variables import Image, Variable, variable_from_dict
+from causalplug.variables import Image, Variable
 
 __all__ = ["InvertibleImage", "ResidualVAE"]
 
@@ -28,6 +28,8 @@ _CONDITION = 64
 _POINTS, _DRAWS = 4096, 8
 _LEAST, _MOST = 0.03, 0.5  # scales of a pixel, as shares of the variable's range
 _SHUT, _OPEN = 0.02, 4.0  # a gate's least value, and where it begins, before the sigmoid
+_DARK, _BRIGHT = 0.05, 3.0  # a channel's least ceiling, and where it begins, before the sigmoid
+_ABOVE = 0.1  # how much of what is above the ceiling is shown
 _SHARP = 0.07  # the scale by which a mean learns, whatever the pixel's own
 
 
@@ -51,8 +53,32 @@ def _cut(values: Tensor) -> Tensor:
     return _Cut.apply(values)
 
 
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """What is decoded of an image in [0, 1].
+
+    Attributes:
+        mean, scale: Of every pixel.
+        ceiling: Of every channel, above the means.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    ceiling: Tensor
+
+
+def _lowered(values: Tensor, ceiling: Tensor) -> Tensor:
+    """Values of which little is left above the ceiling."""
+    return torch.minimum(values, ceiling + _ABOVE * (values - ceiling))
+
+
+def _raised(values: Tensor, ceiling: Tensor) -> Tensor:
+    """What :func:`_lowered` makes ``values`` of."""
+    return torch.maximum(values, ceiling + (values - ceiling) / _ABOVE)
+
+
 @register_mechanism("residual-vae")
-class ResidualVAE(Mechanism):
+class ResidualVAE(ConditionedImage):
     """An image as a decoded mean plus a scaled residual; both noises are recovered from it.
 
     ``V = mean(pa, latent) + scale(pa, latent) * residual``, where the parts are those of a
@@ -61,7 +87,10 @@ class ResidualVAE(Mechanism):
     back exactly. Under other parents the latent says what kind of image it is, and the residual
     carries over what the latent does not hold, as far as the new scale lets it. A scale is that of
     a pixel times a gate of the whole image, so that latent and parents which do not go together can
-    shut out the residual.
+    shut out the residual. A ceiling of each channel, by latent and parents too, bounds the means,
+    and of what goes beyond it a tenth is shown: an image that is to be dark has no bright spots in
+    it. The residual is correlated: its cosine waves are independent, each with a standard deviation
+    that is learned, so that fresh images have no more grain than real ones leave.
 
     :meth:`log_prob` is a lower bound of the log density, importance weighted (Burda et al. 2016)
     in evaluation. In training its gradient is that of the bound for the scales alone; means and
@@ -122,25 +151,15 @@ class ResidualVAE(Mechanism):
         encoder, decoder = NETWORKS[network]
         self.encoder = encoder(shape, _CONDITION, latent_size, width=width)
         self.decoder = decoder(shape, _CONDITION, latent_size, width=width)
-        self.gate = nn.Sequential(
-            nn.Linear(latent_size + _CONDITION, _CONDITION), nn.SiLU(), nn.Linear(_CONDITION, 1)
+        self.tone = nn.Sequential(
+            nn.Linear(latent_size + _CONDITION, _CONDITION),
+            nn.SiLU(),
+            nn.Linear(_CONDITION, 1 + variable.channels),
         )
+        self.waves = Waves(shape)
         draws = torch.quasirandom.SobolEngine(latent_size, scramble=True, seed=0).draw(_POINTS)
         normal = torch.special.ndtri(draws.clamp(1e-6, 1 - 1e-6))
         self.register_buffer("points", normal, persistent=False)
-
-    @classmethod
-    def default_for(
-        cls,
-        variable: Variable,
-        parents: Mapping[str, ParentSpec],
-        confounder_size: int,
-        hidden: Sequence[int],
-    ) -> ResidualVAE:
-        return cls(variable, parents, confounder_size=confounder_size)  # type: ignore[arg-type]
-
-    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
-        self.conditions.standardise(rows)
 
     # -- the two directions
 
@@ -152,10 +171,11 @@ class ResidualVAE(Mechanism):
     ) -> Tensor:
         """Images ``(n, channels, height, width)`` in the variable's range."""
         condition = self._condition(parents, confounder, len(noise["latent"]))
-        mean, scale = self._pixels(noise["latent"], condition)
-        if self.residual:
-            mean = mean + scale * noise["residual"]
-        return self._ranged(_cut(mean))
+        pixels = self._pixels(noise["latent"], condition)
+        if not self.residual:
+            return self.ranged(pixels.mean)
+        found = pixels.mean + pixels.scale * self.waves(noise["residual"])
+        return self.ranged(_cut(_lowered(found, pixels.ceiling)))
 
     def abduct(
         self,
@@ -166,13 +186,13 @@ class ResidualVAE(Mechanism):
         prior: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """The centre of the latent's posterior, and the residual that gives ``value`` with it."""
-        unit = self._unit(value)
+        unit = self.unit(value)
         condition = self._condition(parents, confounder, len(value))
         latent = self._posterior(unit, condition)[0]
         if not self.residual:
             return {"latent": latent}
-        mean, scale = self._pixels(latent, condition)
-        return {"latent": latent, "residual": (unit - mean) / scale}
+        pixels = self._pixels(latent, condition)
+        return {"latent": latent, "residual": self.waves.of(self._left(unit, pixels))}
 
     def log_prob(
         self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
@@ -181,14 +201,14 @@ class ResidualVAE(Mechanism):
         condition = self.conditions(parents, confounder)
         lead = condition.shape[:-2]
         condition = condition.expand(*lead, len(value), -1).flatten(0, -2)
-        unit = self._unit(value).expand(*lead, *value.shape).flatten(0, -value.ndim)
+        unit = self.unit(value).expand(*lead, *value.shape).flatten(0, -value.ndim)
         centre, log_scale = self._posterior(unit, condition)
         points = self._points(centre)
         latent = centre + log_scale.exp() * points
         several = condition.expand(len(points), *condition.shape)
-        mean, scale = self._pixels(latent.flatten(0, 1), several.flatten(0, 1))
+        pixels = self._pixels(latent.flatten(0, 1), several.flatten(0, 1))
         images = unit.expand(len(points), *unit.shape).flatten(0, 1)
-        density = self._density(images, mean, scale).flatten(1).sum(1)
+        density = self._density(images, pixels)
         gap = 0.5 * (points.square() - latent.square()) + log_scale
         bound = density.view(len(points), -1) + gap.sum(-1)
         return (torch.logsumexp(bound, 0) - math.log(len(points))).view(*lead, len(value))
@@ -207,24 +227,35 @@ class ResidualVAE(Mechanism):
         default = torch.get_default_dtype()
         return centre.to(default), log_scale.to(default)
 
-    def _pixels(self, latent: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and scale of every pixel of an image in [0, 1], in the default precision."""
+    def _pixels(self, latent: Tensor, condition: Tensor) -> _Pixels:
+        """What latent and condition say of an image in [0, 1], in the default precision."""
         kind = self._kind
         latent, condition = latent.to(kind), condition.to(kind)
         mean, scale = self.decoder(latent, condition)
         default = torch.get_default_dtype()
         spread = _LEAST + (_MOST - _LEAST) * torch.sigmoid(scale.to(default) - 2)
-        opened = self.gate(torch.cat([latent, condition], -1)).to(default) + _OPEN
-        gate = _SHUT + (1 - _SHUT) * torch.sigmoid(opened)
-        return torch.sigmoid(mean.to(default) - 2), gate[..., None, None] * spread
+        tone = self.tone(torch.cat([latent, condition], -1)).to(default)[..., None, None]
+        gate = _SHUT + (1 - _SHUT) * torch.sigmoid(tone[..., :1, :, :] + _OPEN)
+        ceiling = _DARK + (1 - _DARK) * torch.sigmoid(tone[..., 1:, :, :] + _BRIGHT)
+        return _Pixels(ceiling * torch.sigmoid(mean.to(default) - 2), gate * spread, ceiling)
 
-    def _density(self, images: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-        """Log density of every pixel; in training with the gradient of sharp means."""
+    def _left(self, images: Tensor, pixels: _Pixels) -> Tensor:
+        """What the mean leaves of images, in scales."""
+        return (_raised(images, pixels.ceiling) - pixels.mean) / pixels.scale
+
+    def _density(self, images: Tensor, pixels: _Pixels) -> Tensor:
+        """Log density ``(n,)`` of images; in training with the gradient of sharp means."""
         if not self.training:
-            return torch.distributions.Normal(mean, scale).log_prob(images)
-        log = torch.distributions.Normal(mean.detach(), scale).log_prob(images)
-        pull = -0.5 * ((images - mean) / _SHARP).square()
-        return log + (pull - pull.detach())
+            return self._log(images, pixels)
+        pull = -0.5 * ((images - pixels.mean) / _SHARP).square().flatten(1).sum(1)
+        still = replace(pixels, mean=pixels.mean.detach())
+        return self._log(images, still) + (pull - pull.detach())
+
+    def _log(self, images: Tensor, pixels: _Pixels) -> Tensor:
+        waves = self.waves.of(self._left(images, pixels))
+        steep = (images > pixels.ceiling) * -math.log(_ABOVE)
+        each = torch.distributions.Normal(0.0, 1.0).log_prob(waves) - pixels.scale.log() + steep
+        return each.flatten(1).sum(1) - self.waves.log_size()
 
     def _points(self, centre: Tensor) -> Tensor:
         """Standard normal draws ``(k, n or 1, latent)``: a fixed few in evaluation, and one in
@@ -239,34 +270,15 @@ class ResidualVAE(Mechanism):
     def _kind(self) -> torch.dtype:
         return next(self.decoder.parameters()).dtype
 
-    def _unit(self, value: Tensor) -> Tensor:
-        return (value - self.variable.low) / (self.variable.high - self.variable.low)
-
-    def _ranged(self, unit: Tensor) -> Tensor:
-        return self.variable.low + (self.variable.high - self.variable.low) * unit
-
     # -- saving
 
-    @property
-    def confounder_numbers(self) -> int:
-        return self.conditions.confounder_size
-
-    def config(self) -> Json:
+    def settings(self) -> Json:
         return {
-            "variable": self.variable.to_dict(),
-            "parents": parents_to_config(self.conditions.parents),
-            "confounder_size": self.conditions.confounder_size,
             "latent_size": self.latent_size,
             "width": self.width,
             "residual": self.residual,
             "network": self.network,
         }
-
-    @classmethod
-    def from_config(cls, config: Named) -> ResidualVAE:
-        fields = dict(config)
-        variable = variable_from_dict(fields.pop("variable"))
-        return cls(variable, parents_from_config(fields.pop("parents")), **fields)  # type: ignore[arg-type]
 
 
 class InvertibleImage(Mechanism):
@@ -300,8 +312,12 @@ class InvertibleImage(Mechanism):
         network: str = "convolution",
     ):
         super().__init__()
-        self.latent_size, self.width = latent_size, width
-        self.residual, self.network = residual, network
+        self.settings: Json = {
+            "latent_size": latent_size,
+            "width": width,
+            "residual": residual,
+            "network": network,
+        }
 
     def completed(self, variable: Variable, parents: Named, confounder_size: int) -> ResidualVAE:
         """The mechanism of one image of a graph.
@@ -313,12 +329,4 @@ class InvertibleImage(Mechanism):
             raise MechanismError(
                 f"An InvertibleImage cannot be the mechanism of {variable}: it makes images."
             )
-        return ResidualVAE(
-            variable,
-            parents,
-            confounder_size=confounder_size,
-            latent_size=self.latent_size,
-            width=self.width,
-            residual=self.residual,
-            network=self.network,
-        )
+        return ResidualVAE(variable, parents, confounder_size=confounder_size, **self.settings)

@@ -12,6 +12,7 @@ from causalplug.errors import MechanismError
 from causalplug.graphs.confounders import confounder_key
 from causalplug.mechanisms.base import Mechanism, register_mechanism
 from causalplug.mechanisms.frozen.abduction import gumbel_given
+from causalplug.networks import common_shape
 from causalplug.noise import NoiseSpec
 from causalplug.selection import pick, sizes_of
 from causalplug.values import Json, Named
@@ -205,7 +206,7 @@ class DiscreteTable(Mechanism):
     ) -> Tensor:
         """Log probability ``(n,)`` of codes, or ``(s, n)``."""
         log_probs = self.logits(parents, confounder)
-        shape = torch.broadcast_shapes(log_probs.shape[:-1], value.shape)
+        shape = common_shape(log_probs.shape[:-1], value.shape)
         return (
             log_probs.expand(*shape, -1).gather(-1, value.expand(shape).unsqueeze(-1)).squeeze(-1)
         )

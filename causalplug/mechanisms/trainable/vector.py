@@ -9,17 +9,16 @@ import torch
 import zuko
 from torch import Tensor
 
-from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.files.precision import Exact
+from causalplug.mechanisms.base import register_mechanism
+from causalplug.mechanisms.trainable.conditioned import Conditioned
 from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
-    parents_from_config,
-    parents_to_config,
 )
+from causalplug.networks import common_shape, location_and_scale
 from causalplug.noise import NoiseSpec
-from causalplug.selection import pick
-from causalplug.values import Json, Named
-from causalplug.variables import variable_from_dict
+from causalplug.values import Json
 from causalplug.variables.vector import Vector
 
 __all__ = ["VectorFlow"]
@@ -28,7 +27,7 @@ _CONTEXT = 32
 
 
 @register_mechanism("vector-flow")
-class VectorFlow(Mechanism):
+class VectorFlow(Exact, Conditioned):
     """A neural spline flow (Durkan et al. 2019): a standard normal vector, mapped one to one.
 
     A network turns parents and confounder noise into a context of 32 numbers, and a masked
@@ -43,6 +42,7 @@ class VectorFlow(Mechanism):
         transforms: Layers of the flow.
     """
 
+    exact = ("loc", "scale", "flow")  # a flow of few digits is not invertible
     loc: Tensor
     scale: Tensor
     explicit = True
@@ -70,23 +70,31 @@ class VectorFlow(Mechanism):
         self.register_buffer("scale", torch.ones(variable.size))
 
     @property
-    def confounder_numbers(self) -> int:
-        return self.network.confounder_size
+    def conditioner(self) -> Conditioner:
+        return self.network
 
-    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
-        self.network.standardise(rows)
+    def settings(self) -> Json:
+        return {"hidden": list(self.hidden), "transforms": self.transforms}
 
     def standardise(self, values: Tensor) -> None:
         """Set location and scale of every number from rows ``(n, size)`` of data."""
-        self.loc.copy_(values.float().mean(0))
-        self.scale.copy_(values.float().std(0).clamp_min(1e-6))
+        location, scale = location_and_scale(values)
+        self.loc.copy_(location)
+        self.scale.copy_(scale)
 
     def _transform(
         self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
     ) -> Any:
         context = self.network(parents, confounder)
-        shape = torch.broadcast_shapes(context.shape[:-1], rows.shape[:-1])
-        return self.flow(context.expand(*shape, -1)).transform
+        shape = common_shape(context.shape[:-1], rows.shape[:-1])
+        return self.flow(context.expand(*shape, -1).to(self._kind)).transform
+
+    @property
+    def _kind(self) -> torch.dtype:
+        return next(self.flow.parameters()).dtype
+
+    def _standardised(self, value: Tensor) -> Tensor:
+        return ((value - self.loc) / self.scale).to(self._kind)
 
     def forward(
         self,
@@ -95,18 +103,19 @@ class VectorFlow(Mechanism):
         confounder: Tensor | None = None,
     ) -> Tensor:
         """Vectors ``(n, size)``."""
-        transform = self._transform(noise["normal"], parents, confounder)
-        return self.loc + self.scale * transform.inv(noise["normal"])
+        normal = noise["normal"].to(self._kind)
+        transform = self._transform(normal, parents, confounder)
+        value = self.loc + self.scale * transform.inv(normal)
+        return value.to(torch.get_default_dtype())
 
     def log_prob(
         self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
     ) -> Tensor:
         """Log density ``(n,)`` of vectors, or ``(s, n)``."""
         context = self.network(parents, confounder)
-        shape = torch.broadcast_shapes(context.shape[:-1], value.shape[:-1])
-        rows = ((value - self.loc) / self.scale).expand(*shape, -1)
-        transform = self.flow(context.expand(*shape, -1)).transform
-        normal, log_slope = transform.call_and_ladj(rows)
+        shape = common_shape(context.shape[:-1], value.shape[:-1])
+        transform = self.flow(context.expand(*shape, -1).to(self._kind)).transform
+        normal, log_slope = transform.call_and_ladj(self._standardised(value).expand(*shape, -1))
         density = torch.distributions.Normal(0.0, 1.0).log_prob(normal).sum(-1)
         return density + log_slope - self.scale.log().sum()
 
@@ -120,19 +129,4 @@ class VectorFlow(Mechanism):
     ) -> dict[str, Tensor]:
         """The standard normal vector that gives ``value``."""
         transform = self._transform(value, parents, confounder)
-        return {"normal": transform((value - self.loc) / self.scale)}
-
-    def config(self) -> Json:
-        return {
-            "variable": self.variable.to_dict(),
-            "parents": parents_to_config(self.network.parents),
-            "confounder_size": self.network.confounder_size,
-            "hidden": list(self.hidden),
-            "transforms": self.transforms,
-        }
-
-    @classmethod
-    def from_config(cls, config: Named) -> VectorFlow:
-        variable = variable_from_dict(config["variable"])
-        options = pick(config, ("confounder_size", "hidden", "transforms"))
-        return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]
+        return {"normal": transform(self._standardised(value))}

@@ -1,0 +1,58 @@
+"""Pipelines of diffusers, tiny and random, by family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.tiny_pipelines.cross_attention import HUNYUAN_DIT, LUMINA, PIXART, SANA
+from benchmarks.tiny_pipelines.family import Family, Kind, build
+from benchmarks.tiny_pipelines.joint_attention import CHROMA, FLUX, QWEN_IMAGE, STABLE_DIFFUSION_3
+from benchmarks.tiny_pipelines.kandinsky import DEEPFLOYD_IF, KANDINSKY_3, KANDINSKY_22
+from benchmarks.tiny_pipelines.language_models import (
+    AURA_FLOW,
+    COGVIEW_3,
+    COGVIEW_4,
+    LUMINA_2,
+    Z_IMAGE,
+)
+from benchmarks.tiny_pipelines.stable_diffusion import (
+    LCM,
+    STABLE_DIFFUSION,
+    STABLE_DIFFUSION_XL,
+    VARIATION,
+)
+from benchmarks.tiny_pipelines.without_text import DIT, UNCONDITIONAL
+
+__all__ = ["FAMILIES", "Family", "Kind", "build", "kinds"]
+
+FAMILIES = (
+    STABLE_DIFFUSION,
+    LCM,
+    STABLE_DIFFUSION_XL,
+    FLUX,
+    CHROMA,
+    STABLE_DIFFUSION_3,
+    SANA,
+    QWEN_IMAGE,
+    PIXART,
+    HUNYUAN_DIT,
+    LUMINA,
+    LUMINA_2,
+    AURA_FLOW,
+    COGVIEW_3,
+    COGVIEW_4,
+    Z_IMAGE,
+    KANDINSKY_22,
+    KANDINSKY_3,
+    DEEPFLOYD_IF,
+    VARIATION,
+    UNCONDITIONAL,
+    DIT,
+)
+
+
+def kinds() -> Iterator[tuple[Family, Kind]]:
+    """Every class of every family."""
+    for family in FAMILIES:
+        for kind in family.kinds:
+            yield family, kind

@@ -1,0 +1,73 @@
+"""Pipelines without text: unconditional ones, and DiT."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import diffusers
+
+from benchmarks.tiny_pipelines import parts as part
+from benchmarks.tiny_pipelines.family import (
+    Family,
+    Kind,
+    plain,
+    text,
+)
+from benchmarks.tiny_pipelines.parts import seeded
+
+__all__ = ["DIT", "UNCONDITIONAL"]
+
+
+def _unet2d(classes: int | None = None, channels: int = 3, **settings: Any) -> Callable[[], Any]:
+    return lambda: seeded(
+        lambda: diffusers.UNet2DModel(
+            sample_size=8,
+            in_channels=channels,
+            out_channels=channels,
+            layers_per_block=1,
+            block_out_channels=(8, 16),
+            norm_num_groups=4,
+            down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+            up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+            num_class_embeds=classes,
+            **settings,
+        )
+    )
+
+
+UNCONDITIONAL = Family(
+    "Unconditional",
+    {"unet": _unet2d(), "scheduler": diffusers.DDIMScheduler},
+    (
+        Kind("DDPMPipeline", parts={"scheduler": diffusers.DDPMScheduler}),
+        Kind("DDIMPipeline"),
+        Kind(
+            "ConsistencyModelPipeline",
+            parts={"unet": _unet2d(4), "scheduler": diffusers.CMStochasticIterativeScheduler},
+        ),
+        Kind("LDMPipeline", parts={"vqvae": part.vq, "unet": _unet2d(channels=4)}),
+        Kind("KarrasVePipeline", parts={"scheduler": diffusers.KarrasVeScheduler}),
+        Kind("PNDMPipeline", parts={"scheduler": diffusers.PNDMScheduler}, steps=6),
+        Kind("ScoreSdeVePipeline", parts={"scheduler": diffusers.ScoreSdeVeScheduler}),
+    ),
+)
+DIT = Family(
+    "DiT",
+    {
+        "vae": part.kl,
+        "scheduler": diffusers.DDIMScheduler,
+        "transformer": plain(
+            "DiTTransformer2DModel",
+            num_attention_heads=2,
+            attention_head_dim=8,
+            in_channels=4,
+            out_channels=8,
+            num_layers=1,
+            sample_size=8,
+            patch_size=2,
+            num_embeds_ada_norm=1000,
+        ),
+    },
+    text("DiTPipeline"),
+)
