@@ -20,7 +20,8 @@ from causalplug.data.plain import plain_columns
 from causalplug.errors import QueryError
 from causalplug.noise import Noise, Provenance
 from causalplug.sampling.accept import Stream
-from causalplug.sampling.condition import Evidence, compile_evidence
+from causalplug.sampling.condition import Evidence
+from causalplug.sampling.evidence import compile_evidence
 from causalplug.sampling.guard import seen_in
 from causalplug.sampling.interventions import compile_do
 from causalplug.sampling.memory import check_noise
