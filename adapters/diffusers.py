@@ -25,7 +25,7 @@ from causalplug.adapters.pipeline_origin import SchedulerSpec
 from causalplug.adapters.places import place_of, reference_of
 from causalplug.adapters.prompts import prompts_of
 from causalplug.adapters.row_seeds import own_randomness, pipeline_files, seed_of
-from causalplug.adapters.rules import CALLING, FETCHING, LABELS, OPENING, TERMS
+from causalplug.adapters.rules import CALLING, CLASSES, FETCHING, LABELS, OPENING, TERMS
 from causalplug.arguments import COUNT, number, takes, whole
 from causalplug.errors import MechanismError
 from causalplug.hub.part import Content
@@ -48,6 +48,7 @@ _DECODERS = ("vae", "vqvae", "movq")
 _OPENING = {name: rule for name, rule in OPENING.items() if name != "single_file"}
 _SETTINGS = {
     "labels": LABELS,
+    "classes": CLASSES,
     "image": CALLING["image"],
     "steps": COUNT,
     "guidance_scale": number(low=0),
@@ -165,6 +166,12 @@ class DiffusersGenerator(FrozenMechanism):
         config: Any = self.network.config
         joint = self._map.size
         if not self.labels:
+            if _class_count(config):
+                raise MechanismError(
+                    f"{type(self.network).__name__} is class-conditional, and no labels are "
+                    "declared, which say what it paints. Give labels=[cp.Label('digit', "
+                    f"{_class_count(config)})], or fewer labels with classes=[…]."
+                )
             self.classes = torch.zeros(1, dtype=torch.int64)
             return
         classes = list(range(joint))

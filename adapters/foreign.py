@@ -12,6 +12,7 @@ from torch import nn
 from causalplug.adapters.diffusers_files import PipelineFacts, pipeline_facts
 from causalplug.adapters.lora import LoraSpec
 from causalplug.adapters.pipeline_origin import SchedulerSpec
+from causalplug.adapters.pipeline_outputs import check_class
 from causalplug.errors import RepositoryError
 from causalplug.files.precision import cast
 from causalplug.hub.loading import Loader
@@ -68,6 +69,7 @@ def load_pipeline_of(
         RepositoryError: A text-conditional pipeline without prompts, or options of another kind.
     """
     facts = pipeline_facts(snapshot)
+    check_class(str(snapshot), facts.name)
     if facts.own_loop and images is None:
         _check_plain(snapshot, prompts, negative_prompt, call, safety_checker)
         _check_parts(snapshot, lora, single_file)

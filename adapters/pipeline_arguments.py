@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from causalplug.adapters.prompts import labels_of, prompts_of
+from causalplug.adapters.prompts import check_prompts, labels_of, prompts_of
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.selection import names_of, values_at, without, without_none
@@ -62,6 +62,8 @@ def labels_for(
     Raises:
         MechanismError: A template with fields, whose labels cannot be told.
     """
+    if prompts is not None:
+        check_prompts(prompts)
     if labels is not None:
         return tuple(labels)
     if isinstance(prompts, Mapping):

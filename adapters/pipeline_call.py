@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from causalplug.adapters.pipeline_outputs import PICTURES
 from causalplug.adapters.reasons import first_line
 from causalplug.adapters.row_seeds import own_randomness
 from causalplug.errors import MechanismError
@@ -134,7 +135,7 @@ class PipelineCall:
             )
 
     def _images(self, found: Any) -> Tensor:
-        images = found.get("images")
+        images = next((found[key] for key in PICTURES if found.get(key) is not None), None)
         if images is None:
             raise MechanismError(
                 f"{self.name} cannot be plugged: it gives {', '.join(found.keys())}, no images."

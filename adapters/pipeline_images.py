@@ -247,6 +247,12 @@ class ImagePipeline(ConditionalMechanism):
         return cls.from_pretrained(place, images, image=image, **location, **fields)
 
 
+def _reads_pictures(argument: str) -> bool:
+    """Whether an argument's name says that it reads pictures."""
+    counted = argument.startswith(("num_", "max_"))
+    return not counted and ("image" in argument or "mask" in argument)
+
+
 def _check_images(pipeline: Any, images: Mapping[str, Image], setup: PipelineSetup) -> None:
     """Refuse pictures that the pipeline's call does not read.
 
@@ -257,7 +263,7 @@ def _check_images(pipeline: Any, images: Mapping[str, Image], setup: PipelineSet
     known = list(inspect.signature(pipeline.__call__).parameters)
     unknown = without(images, known)
     if unknown or not images:
-        readers = [key for key in known if "image" in key or "mask" in key]
+        readers = [key for key in known if _reads_pictures(key)]
         raise MechanismError(
             f"{name} cannot read pictures as {', '.join(unknown) or 'nothing'}: the arguments of "
             f"its call that may read them are {', '.join(readers) or 'none'}."

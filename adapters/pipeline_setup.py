@@ -17,6 +17,7 @@ from causalplug.adapters.pipeline_arguments import (
     to_json,
 )
 from causalplug.adapters.pipeline_call import PipelineCall, Row
+from causalplug.adapters.prompts import check_lengths
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.selection import of_kind
 from causalplug.values import Json, Named
@@ -90,9 +91,12 @@ class PipelineSetup:
             "guidance_scale": self.guidance_scale,
             "negative_prompt": self.negative_prompt,
         }
-        return label_arguments(
+        found = label_arguments(
             pipeline, self.labels, self.prompts, self.classes, settings, self.call
         )
+        if found.prompts is not None:
+            check_lengths(pipeline, found.prompts)
+        return found
 
     def to_dict(self, arguments: LabelArguments) -> Json:
         """JSON values, the prompts written out for each joint label."""

@@ -24,7 +24,7 @@ from causalplug.adapters.pipeline_setup import (
     restored,
 )
 from causalplug.adapters.row_seeds import seed_of
-from causalplug.adapters.rules import CALLING, FETCHING, OPENING, TERMS
+from causalplug.adapters.rules import CALLING, CLASSES, FETCHING, OPENING, TERMS
 from causalplug.arguments import takes
 from causalplug.errors import MechanismError
 from causalplug.hub.part import Content
@@ -77,7 +77,7 @@ class PipelineGenerator(FrozenMechanism):
 
     needs = ("diffusers",)
 
-    @takes(MechanismError, **CALLING, **TERMS)
+    @takes(MechanismError, **CALLING, **TERMS, classes=CLASSES)
     def __init__(
         self,
         pipeline: object,
@@ -146,7 +146,7 @@ class PipelineGenerator(FrozenMechanism):
     # -- loading and saving
 
     @classmethod
-    @takes(MechanismError, **FETCHING, **OPENING, **CALLING)
+    @takes(MechanismError, **FETCHING, **OPENING, **CALLING, classes=CLASSES)
     def from_pretrained(  # type: ignore[override]
         cls,
         source: str | PathLike[str] | Snapshot,

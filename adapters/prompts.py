@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from causalplug.errors import LabelMapError, MechanismError
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.selection import any_of_kind, names_of, values_at, without
 from causalplug.variables import Discrete
 
-__all__ = ["check_prompts", "labels_of", "prompts_of"]
+__all__ = ["check_lengths", "check_prompts", "labels_of", "prompts_of"]
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """What splits a text into tokens, as transformers has it."""
+
+    model_max_length: int
+
+    def __call__(self, text: str, /) -> Mapping[str, Any]:
+        """The tokens of a text, as ``input_ids``."""
+        ...
 
 
 def labels_of(prompts: Mapping[Any, str], name: str = "prompt") -> tuple[Label, ...]:
@@ -42,11 +53,35 @@ def check_prompts(prompts: object) -> None:
             f"prompts=<{type(prompts).__name__}> cannot be used: give a template, or a mapping "
             'from labels to prompts, as in prompts={"cat": "a photo of a cat"}.'
         )
+    if not prompts:
+        raise MechanismError(
+            "prompts={} cannot be used: give a prompt for every label, as in "
+            'prompts={"cat": "a photo of a cat"}.'
+        )
     for label, text in prompts.items():
         if not isinstance(text, str):
             raise MechanismError(
                 f"The prompt of {label!r} is {text!r}, which is no text. Give a text for every "
                 "label."
+            )
+
+
+def check_lengths(pipeline: Any, prompts: Sequence[str]) -> None:
+    """Refuse prompts that every tokenizer of a pipeline would cut off; diffusers cuts them with a
+    word in its log.
+
+    Raises:
+        MechanismError: A prompt is too long.
+    """
+    tokenizers = [part for part in pipeline.components.values() if isinstance(part, Tokenizer)]
+    for prompt in dict.fromkeys(prompts):
+        sizes = [len(one(prompt)["input_ids"]) for one in tokenizers]
+        limits = [int(one.model_max_length) for one in tokenizers]
+        cut = [size > limit for size, limit in zip(sizes, limits, strict=True)]
+        if cut and all(cut):
+            raise MechanismError(
+                f"{type(pipeline).__name__} cannot read the prompt {prompt[:40]!r}…: it has "
+                f"{max(sizes)} tokens, and the pipeline reads at most {max(limits)}. Shorten it."
             )
 
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from causalplug.arguments import COUNT, FLAG, MAPPING, NAME, TEXT, choice, instance, number, several
+from causalplug.arguments import (
+    COUNT,
+    FLAG,
+    MAPPING,
+    NAME,
+    TEXT,
+    choice,
+    instance,
+    number,
+    several,
+    whole,
+)
 from causalplug.arguments import NAMES as TEXTS
 from causalplug.hub.loading import FETCHING as ALL_FETCHING
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.variables import Image, Variable
 
-__all__ = ["CALLING", "ERROR", "FETCHING", "LABELS", "OPENING", "READING", "TERMS"]
+__all__ = ["CALLING", "CLASSES", "ERROR", "FETCHING", "LABELS", "OPENING", "READING", "TERMS"]
 
 FETCHING = {
     name: ALL_FETCHING[name]
@@ -26,6 +37,9 @@ TERMS = {
 
 LABELS = several(instance('a cp.Label, as in cp.Label("digit", 10)', Label))
 """The labels of a generator."""
+
+CLASSES = several(whole(0)).or_none("0, 1, 2, …")
+"""The class of each joint label."""
 
 CALLING = {
     "labels": LABELS.or_none("those of its prompts"),

@@ -9,7 +9,19 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from causalplug.arguments import COUNT, FLAG, MAPPING, NAME, TEXT, Rule, instance, number, takes
+from causalplug.arguments import (
+    COUNT,
+    FLAG,
+    MAPPING,
+    NAME,
+    TEXT,
+    Rule,
+    instance,
+    number,
+    several,
+    takes,
+    whole,
+)
 from causalplug.errors import RepositoryError
 from causalplug.hub.loading import FETCHING, Access, load_as
 from causalplug.values import Named, Value
@@ -47,6 +59,7 @@ _IMAGES = instance("a mapping from arguments to images, such as {'image': …}",
     device=_DEVICE.or_none("the CPU"),
     module=_NAME,
     variable=instance("the declaration of a variable", Variable).or_none("what it is by itself"),
+    classes=several(whole(0)).or_none("0, 1, 2, …"),
     steps=COUNT.or_none(),
     guidance_scale=number(low=0).or_none(),
     negative_prompt=TEXT.or_none("none"),

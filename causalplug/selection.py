@@ -12,7 +12,6 @@ __all__ = [
     "by_name",
     "dicts_by_name",
     "drop",
-    "firsts",
     "keep",
     "map_values",
     "names_of",
@@ -20,7 +19,6 @@ __all__ = [
     "of_kind",
     "pick",
     "positions_of",
-    "seconds",
     "sizes_of",
     "to_dicts",
     "values_at",
@@ -112,16 +110,6 @@ def by_name(function: Callable[[K], V], names: Iterable[K]) -> dict[K, V]:
 def positions_of(items: Iterable[K]) -> dict[K, int]:
     """The position of each item."""
     return {item: position for position, item in enumerate(items)}
-
-
-def firsts(pairs: Iterable[tuple[V, object]]) -> list[V]:
-    """The first of each pair."""
-    return [first for first, _ in pairs]
-
-
-def seconds(pairs: Iterable[tuple[object, V]]) -> list[V]:
-    """The second of each pair."""
-    return [second for _, second in pairs]
 
 
 def names_of(items: Iterable[_HasName[V_out]]) -> list[V_out]:

@@ -42,9 +42,7 @@ def test_kinds_are_asked_of_all_and_of_any():
     assert selection.not_none([None, 0, None, "x"]) == [0, "x"]
 
 
-def test_parts_of_pairs_and_attributes_are_listed():
-    assert selection.firsts([(1, "a"), (2, "b")]) == [1, 2]
-    assert selection.seconds({1: "a", 2: "b"}.items()) == ["a", "b"]
+def test_positions_and_attributes_are_listed():
     assert selection.positions_of("ba") == {"b": 0, "a": 1}
     sources = {"s": Source(["X"], name="s"), "t": Source(["Y"], name="t")}
     assert selection.names_of(sources.values()) == ["s", "t"]

@@ -18,7 +18,7 @@ from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.identification.tables import Table, common_categories
-from causalplug.selection import all_of_kind, by_name, firsts, map_values, pick, within, without
+from causalplug.selection import all_of_kind, by_name, map_values, pick, within, without
 from causalplug.values import Named
 from causalplug.variables.columns import as_array
 from causalplug.wording import listed, shortened
@@ -118,7 +118,7 @@ def read_data(
     given = _sources(graph, items, sources)
     reader = _Reader(graph, domains, set(means), set(needed), ranges, encoders, _truths(values))
     read = [reader.table(item, source) for item, source in zip(items, given, strict=True)]
-    tables = firsts(read)
+    tables = [table for table, _ in read]
     _check_values(common_categories(tables), values, domains)
     common = common_categories(tables, values)
     common.update({name: tuple(v) for name, v in domains.items() if name in graph})

@@ -21,7 +21,7 @@ from causalplug.identification.estimand import Estimand
 from causalplug.identification.evaluate import Estimate, evaluate
 from causalplug.identification.factors import Model, Polynomial
 from causalplug.identification.query import Query
-from causalplug.selection import firsts, seconds, within
+from causalplug.selection import within
 from causalplug.wording import listed
 
 __all__ = ["Formula", "Program"]
@@ -60,7 +60,7 @@ class Formula:
     def _scaled(self, found: Estimate) -> np.ndarray:
         """Means of coins as means of the outcomes that they stand for."""
         values = np.asarray(found.values, float).reshape(-1)
-        terms = seconds(self.query.terms)
+        terms = [term for _, term in self.query.terms]
         coins = {t.outcomes[0].variable for t in terms if t.expectation} & set(self.data.ranges)
         if not coins:
             return values
@@ -68,7 +68,8 @@ class Formula:
         if mixed or not all(term.expectation for term in terms):
             return np.full(values.shape, np.nan)
         low, high = self.data.ranges[coins.pop()]
-        return low * sum(firsts(self.query.terms)) + (high - low) * values
+        total = sum(weight for weight, _ in self.query.terms)
+        return low * total + (high - low) * values
 
     def resample(self, count: int, seed: int) -> Resamples:
         """The answers of resampled tables."""

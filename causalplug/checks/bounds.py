@@ -12,7 +12,6 @@ import numpy as np
 from causalplug.checks.bound_form import Form, limits
 from causalplug.errors import QueryError
 from causalplug.identification.identification import Identification
-from causalplug.selection import firsts, seconds
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -92,7 +91,7 @@ class Vertices:
         found = []
         for low, high in zip(self.lows, self.highs, strict=True):
             found.append(limits(low, high, self.values, self.draws, level))
-        return np.array(firsts(found)), np.array(seconds(found))
+        return np.array([low for low, _ in found]), np.array([high for _, high in found])
 
 
 @dataclass(frozen=True, eq=False)

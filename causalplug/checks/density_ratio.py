@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from causalplug.errors import DataError
-from causalplug.selection import firsts, seconds
 
 __all__ = ["TREES", "OverBudget", "Ratios", "event_ratio", "reduced", "representatives"]
 
@@ -222,7 +221,8 @@ def _binned(
     pairs = []
     for k in range(seen.shape[1]):
         pairs.append(_binned_column(seen[:, k], weights, at[:, k], bins))
-    return np.stack(firsts(pairs), 1), np.stack(seconds(pairs), 1)
+    rows, points = zip(*pairs, strict=True)
+    return np.stack(rows, 1), np.stack(points, 1)
 
 
 def _binned_column(

@@ -30,7 +30,7 @@ from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.label_estimation import fit_label_classifier
 from causalplug.noise import Noise
-from causalplug.selection import map_values, seconds, without
+from causalplug.selection import map_values, without
 from causalplug.values import Json
 from causalplug.variables import Image
 
@@ -368,7 +368,7 @@ def _agreement(
                 )
             )
     chance = 1 / len(values)
-    told = sum(seconds(right.values())) / len(values)
+    told = sum(rate for _, rate in right.values()) / len(values)
     rows = sum(len(real[value]) - halves[value] for value in values)
     if told < chance + 3 * math.sqrt(chance * (1 - chance) / rows):
         return dict.fromkeys(real, (0.0, 0.0))

@@ -104,6 +104,7 @@ def parquet(path: Path) -> Table:
                     yield image_files(chunk, variables, path.parent)
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(path, error) from None
+        pa.default_memory_pool().release_unused()
 
     if not rows:
         raise DataError(f"{path} cannot be used: it has no rows.")

@@ -118,6 +118,7 @@ def _batches(
                 if batch.num_rows:
                     rows += batch.num_rows
                     yield batch
+        pa.default_memory_pool().release_unused()
         if quoted:
             refuse_open_quotes(path, dialect, rows)
     except (pa.ArrowInvalid, UnicodeError, OSError) as error:

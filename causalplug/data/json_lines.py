@@ -12,7 +12,7 @@ from typing import Any
 from causalplug.data.dialect import UNREADABLE, TextOptions, encoding_of, not_decodable, open_binary
 from causalplug.data.table import Columns, Table, image_files, stacked_items
 from causalplug.errors import DataError
-from causalplug.selection import firsts, without
+from causalplug.selection import without
 from causalplug.values import Json
 from causalplug.variables import Variable
 
@@ -98,7 +98,7 @@ def _parsed(lines: Sequence[str], start: int, path: Path) -> list[Json]:
 def _once(pairs: list[tuple[str, Any]]) -> Json:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = firsts(pairs)
+        names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"it has the key {twice!r} twice")
     return found

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from causalplug.errors import CausalPlugError, RepositoryError
-from causalplug.selection import firsts, without
+from causalplug.selection import without
 from causalplug.values import Json
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
@@ -182,7 +182,7 @@ def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> Json:
     def unique(pairs: list[tuple[str, object]]) -> Json:
         found = dict(pairs)
         if len(found) < len(pairs):
-            keys = firsts(pairs)
+            keys = [key for key, _ in pairs]
             raise refuse(
                 f"the key {short(next(key for key in keys if keys.count(key) > 1))} appears twice "
                 "in one object"

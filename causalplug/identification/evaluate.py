@@ -37,10 +37,8 @@ from causalplug.identification.estimand import (
 from causalplug.identification.notation import walk
 from causalplug.identification.tables import Table, as_table, common_categories
 from causalplug.selection import (
-    firsts,
     map_values,
     of_kind,
-    seconds,
     values_at,
     variables_of,
     within,
@@ -201,7 +199,7 @@ class Evaluator:
     ) -> tuple[tuple[str, ...], list[tuple[Hashable, ...]], np.ndarray]:
         """Labels, categories and values of one term."""
         result = self.at(term.formula)
-        symbols = seconds(term.axes)
+        symbols = [symbol for _, symbol in term.axes]
         self._complain(result)
         unknown = without(variables_of(symbols), self.domains)
         if unknown:
@@ -213,7 +211,7 @@ class Evaluator:
         values = self._spread(
             np.where(result.bad, np.nan, result.values), result.symbols, symbols, sizes
         )
-        labels = firsts(term.axes)
+        labels = [label for label, _ in term.axes]
         categories = values_at(self.domains, variables_of(symbols))
         if term.expectation is not None:
             axis = labels.index(term.expectation)

@@ -10,7 +10,7 @@ from causalplug.identification.interpolation import numbers_set, with_interpolat
 from causalplug.identification.solver import Composite, Resolution
 from causalplug.identification.status import Status
 from causalplug.identification.suggest import Decision, suggest
-from causalplug.selection import firsts, values_at
+from causalplug.selection import values_at
 
 __all__ = ["explain"]
 
@@ -91,7 +91,7 @@ def _smooth(result: Decision) -> str:
     _, between = with_interpolation(result.sources, result.query, numeric)
     if not between:
         return ""
-    smooth = list(dict.fromkeys(firsts(between)))
+    smooth = list(dict.fromkeys(name for name, _ in between))
     if len(smooth) == 1:
         written = f'"{smooth[0]}"'
     else:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from causalplug.identification.regions import Region
-from causalplug.selection import of_kind, seconds
+from causalplug.selection import of_kind
 
 __all__ = [
     "ONE",
@@ -186,7 +186,7 @@ class Cases(Expression):
 
     @property
     def children(self) -> tuple[Expression, ...]:
-        return tuple(seconds(self.branches))
+        return tuple(value for _, value in self.branches)
 
     @cached_property
     def free(self) -> frozenset[Symbol]:

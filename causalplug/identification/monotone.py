@@ -23,7 +23,7 @@ from causalplug.identification.monotone_rule import (
 )
 from causalplug.identification.query import Query, Term
 from causalplug.identification.subtraction import put
-from causalplug.selection import firsts, without
+from causalplug.selection import without
 
 __all__ = ["Declared", "by_monotone"]
 
@@ -90,7 +90,8 @@ def _on_compliers(rule: MonotoneRule, query: Query) -> Declared | None:
 
     It needs no probability given a treatment that nobody without the instrument may have.
     """
-    if query.formula is not None or firsts(query.terms) != [1.0, -1.0]:
+    weights = [weight for weight, _ in query.terms]
+    if query.formula is not None or weights != [1.0, -1.0]:
         return None
     treated, untreated = (term for _, term in query.terms)
     if len(treated.outcomes) > 1 or treated.evidence != untreated.evidence:

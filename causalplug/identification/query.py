@@ -26,7 +26,7 @@ from causalplug.identification.arithmetic import Formula, Number, Operation, lin
 from causalplug.identification.events import Bound, Event, World, resolve_bound
 from causalplug.identification.query_text import parse_query
 from causalplug.identification.regions import Region
-from causalplug.selection import all_of_kind, firsts, of_kind
+from causalplug.selection import all_of_kind, of_kind
 from causalplug.values import Named
 from causalplug.wording import check_known
 
@@ -309,14 +309,14 @@ class Query:
             return Number(float(side))
         if not side.terms:
             return Number(0.0)
-        formula = side.formula or linear(firsts(side.terms))
+        formula = side.formula or linear([weight for weight, _ in side.terms])
         return formula.moved([places.setdefault(term, len(places)) for _, term in side.terms])
 
     @property
     def combination(self) -> Formula:
         """How the answer is worked out from the terms: :attr:`formula`, or the sum of the terms
         times their coefficients."""
-        return self.formula or linear(firsts(self.terms))
+        return self.formula or linear([weight for weight, _ in self.terms])
 
     def named(self, name: str | None) -> Query:
         """The same query under the name of a quantity."""

@@ -18,7 +18,7 @@ from causalplug.graphs.source import Source
 from causalplug.identification.assumptions import RECOVERING, Assume
 from causalplug.identification.events import Event, World
 from causalplug.identification.query import Query
-from causalplug.selection import firsts, of_kind, values_at
+from causalplug.selection import of_kind, values_at
 
 __all__ = ["by_recovered_noise", "check_numbers"]
 
@@ -60,7 +60,7 @@ def by_recovered_noise(
     """
     declared = {a.effect: str(a) for a in assumptions if a.kind in RECOVERING}
     places = set(_places(graph, query))
-    names = set(firsts(places))
+    names = {name for name, _ in places}
     several = _several(places)
     settled = _seen(query) - set(several)
     if not declared or not _plain(graph, names, settled, sources):

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from causalplug.graphs.bits import BitGraph, ancestors_within, bits
 from causalplug.identification.estimand import Atom, Constant, Symbol
 from causalplug.identification.events import Bound, Event, World
-from causalplug.selection import firsts
 
 __all__ = ["Node", "Unification"]
 
@@ -232,7 +231,7 @@ class Unification:
         key = tuple(id(atom) for atom, _ in found)
         node = by_reads.get(key)
         if node is None:
-            node = by_reads[key] = Node(v, tuple(firsts(found)), Symbol("", 0))
+            node = by_reads[key] = Node(v, tuple(atom for atom, _ in found), Symbol("", 0))
             self.nodes.setdefault(v, []).append(node)
         for p, (_, above) in zip(parents, found, strict=True):
             if above is not None and above.evidence:

@@ -12,7 +12,7 @@ from causalplug.graphs.confounders import confounder_cliques, confounder_key
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.base import Mechanism
 from causalplug.model.deferred import DeferredMechanism
-from causalplug.selection import seconds, values_at, without
+from causalplug.selection import values_at, without
 from causalplug.wording import as_names, listed
 
 __all__ = ["ConfounderLayout", "ConfounderSpec", "check_readers", "confounder_layout"]
@@ -47,7 +47,7 @@ class ConfounderLayout:
             for name in group:
                 others = tuple(p for p in positions if p != index[name])
                 at.setdefault(name, []).append((others, confounder_key(group)))
-        self._at = {name: tuple(seconds(sorted(found))) for name, found in at.items()}
+        self._at = {name: tuple(key for _, key in sorted(found)) for name, found in at.items()}
 
     def at(self, name: str) -> tuple[str, ...]:
         """Names of the noises at a variable, in the order in which its mechanism reads them."""

@@ -11,7 +11,7 @@ from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.planning.objectives import kind_of
 from causalplug.planning.pulling import confounded_by
-from causalplug.selection import all_of_kind, firsts, map_values, pick, within, without
+from causalplug.selection import all_of_kind, map_values, pick, within, without
 from causalplug.values import Json, Named
 from causalplug.wording import listed
 
@@ -248,7 +248,7 @@ def _pairs(
     parents: Sequence[str], candidate: Candidate, kinds: Named
 ) -> tuple[dict[str, str], str]:
     """Condition to parent, and why there is no such pairing."""
-    names = firsts(candidate.conditions)
+    names = [name for name, _ in candidate.conditions]
     if candidate.labels or candidate.prompts:
         return _labelled(names, parents, kinds)
     same = within(names, parents)
@@ -308,7 +308,7 @@ def _entries(candidate: Candidate, pairs: Mapping[str, str], kinds: Named) -> li
 
 def _map(candidate: Candidate, pairs: Mapping[str, str], kinds: Named) -> str:
     """The argument that makes conditions of parents."""
-    names = firsts(candidate.conditions)
+    names = [name for name, _ in candidate.conditions]
     if not names:
         return ""
     if candidate.prompts:

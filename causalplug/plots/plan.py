@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.plots.graph import arrow, draw_arcs, draw_variables, laid_out
 from causalplug.plots.layout import Arc, Place, arranged, clear_bend, columns_of, stacked
 from causalplug.plots.style import COLOURS, FAMILY, SMALL, canvas, text_width
-from causalplug.selection import firsts, positions_of, seconds
+from causalplug.selection import positions_of
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _flow(plan: PlanShape, boxes: dict[tuple[str, ...], _Box]) -> tuple[float, f
 def _rows(plan: PlanShape, boxes: dict[tuple[str, ...], _Box]) -> list[_Row]:
     """Each generation in as few rows as fit; the boxes that others wait for in its last row,
     next to these."""
-    waited_for = set(firsts(plan.edges))
+    waited_for = {before for before, _ in plan.edges}
     rows: list[_Row] = []
     for number, generation in enumerate(plan.generations):
         row = _Row([], number)
@@ -241,7 +241,7 @@ def _spread(row: _Row, left: float, right: float) -> None:
 
 
 def _mean(near: list[tuple[_Box, float]], default: float) -> float:
-    total = sum(seconds(near))
+    total = sum(weight for _, weight in near)
     if total:
         return sum(box.place.x * weight for box, weight in near) / total
     return default

@@ -27,7 +27,7 @@ from causalplug.sampling.memory import Batches
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.posterior import Posterior
 from causalplug.sampling.worlds import Rows, World
-from causalplug.selection import any_of_kind, firsts
+from causalplug.selection import any_of_kind
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -161,7 +161,7 @@ class Stream:
     def _size(self, asked: Iterable[tuple[World, Iterable[str]]]) -> int:
         names: set[str] = set()
         for world, variables in asked:
-            names.update(firsts(world.run(variables)))
+            names.update(name for name, _ in world.run(variables))
         if any(self.dcm.variables[name].needs_encoder for name in names):
             return SMALL
         return LARGE

@@ -22,7 +22,7 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.moments import Contribution, Moments
 from causalplug.sampling.worlds import World
-from causalplug.selection import firsts, within
+from causalplug.selection import within
 
 if TYPE_CHECKING:
     from causalplug.identification.arithmetic import Formula
@@ -174,7 +174,7 @@ def bankable(
     asked: set[str] = set()
     for world, names in targets:
         asked |= set(names)
-        painted |= set(firsts(world.run(names)))
+        painted |= {name for name, _ in world.run(names)}
         asked |= {read for intervention in world.do.values() for read in intervention.reads}
     images = [name for name in painted if dcm.variables[name].needs_encoder]
     if len(images) != 1 or images[0] in asked:

@@ -20,7 +20,8 @@ from causalplug.data.plain import plain_columns
 from causalplug.errors import QueryError
 from causalplug.noise import Noise, Provenance
 from causalplug.sampling.accept import Stream
-from causalplug.sampling.condition import Evidence, compile_evidence
+from causalplug.sampling.condition import Evidence
+from causalplug.sampling.evidence import compile_evidence
 from causalplug.sampling.guard import seen_in
 from causalplug.sampling.interventions import compile_do
 from causalplug.sampling.memory import check_noise
@@ -28,7 +29,6 @@ from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.request import check_count, request
 from causalplug.sampling.sample import answer
 from causalplug.sampling.worlds import Rows, World
-from causalplug.selection import seconds
 from causalplug.values import Json, Named, Value
 from causalplug.variables import Variable
 from causalplug.wording import check_known
@@ -108,7 +108,7 @@ def abduct(
         options=options,
         whole=True,
     )
-    parts = seconds(stream.parts(_bare))
+    parts = [part for _, part in stream.parts(_bare)]
     provenance = Provenance(seen_in(given), options.allow_unidentified)
     return Noise.cat(parts).to("cpu").chosen_for(provenance)
 

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from causalplug.selection import seconds
-
 __all__ = ["Elimination", "Factor", "Order"]
 
 _TOGETHER = 8  # tables that are multiplied before the product is scaled
@@ -139,7 +137,7 @@ def _joined(
     """The variables of the product of all tables with ``name``, and whether it varies."""
     inside = [table for table in tables if name in table[0]]
     scope = frozenset().union(*(scope for scope, _ in inside))
-    return scope, any(seconds(inside))
+    return scope, any(varies for _, varies in inside)
 
 
 def _entries(scope: frozenset[str], sizes: Mapping[str, int]) -> int:

@@ -23,7 +23,7 @@ from causalplug.sampling.assumed import assumption_caveats, by_mechanism, check_
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
 from causalplug.sampling.terms import normalised
-from causalplug.selection import any_of_kind, firsts, to_dicts, within
+from causalplug.selection import any_of_kind, to_dicts, within
 from causalplug.values import Json
 from causalplug.wording import as_names, check_known, listed
 
@@ -259,7 +259,7 @@ def queries_of(
     asked one by summing. Conditions that are no single value are outcomes as well. This may refuse
     what a cleverer argument would allow, never the other way round.
     """
-    worlds = firsts(targets) + [g.world for g in given]
+    worlds = [world for world, _ in targets] + [g.world for g in given]
     interventions = {id(i): i for world in worlds for i in world.do.values()}
     soft = any_of_kind(interventions.values(), Drawn | Response)
     queries = []

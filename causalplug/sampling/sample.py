@@ -13,8 +13,8 @@ import torch
 from causalplug.identification.assumptions import Assume
 from causalplug.noise import Noise
 from causalplug.sampling.accept import Stream, evaluating
-from causalplug.sampling.condition import compile_given
 from causalplug.sampling.distributed import distributed_answer
+from causalplug.sampling.evidence import compile_given
 from causalplug.sampling.guard import Clearance, clear, known_sources, queries_of
 from causalplug.sampling.interventions import Constant, Intervention, PerRow, compile_do
 from causalplug.sampling.memory import Batches, check_room

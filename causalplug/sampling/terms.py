@@ -13,13 +13,8 @@ from causalplug.errors import QueryError
 from causalplug.identification.query import Bound, Event, Query, Term
 from causalplug.identification.query import World as Setting
 from causalplug.identification.regions import Except, Interval, Region, meet
-from causalplug.sampling.condition import (
-    Condition,
-    Given,
-    Point,
-    make_condition,
-    region_condition,
-)
+from causalplug.sampling.condition import Condition, Given, Point
+from causalplug.sampling.evidence import make_condition, region_condition
 from causalplug.sampling.interventions import Intervention, compile_do
 from causalplug.sampling.worlds import FromWorld, World
 from causalplug.selection import all_of_kind, of_kind

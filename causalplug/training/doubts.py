@@ -12,7 +12,7 @@ from causalplug.data.source import Rows
 from causalplug.model.model import Model
 from causalplug.planning.plan import Module
 from causalplug.training.columns import heavy_tailed
-from causalplug.training.prepare import source_name
+from causalplug.training.prepared import source_name
 from causalplug.training.report import ModuleReport, TrainingReport
 
 __all__ = ["few_rows_doubts", "joint_doubts", "tail_doubts"]

@@ -14,7 +14,6 @@ from causalplug.checks.graph_report import GraphCheck
 from causalplug.data.source import Rows
 from causalplug.errors import GraphWarning
 from causalplug.graphs.graph import CausalGraph
-from causalplug.selection import seconds
 from causalplug.variables import Variable
 
 __all__ = ["graph_doubts"]
@@ -51,7 +50,7 @@ def graph_doubts(
         return []
     found = check_graph(
         graph,
-        seconds(pairs),
+        [columns for _, columns in pairs],
         sources=[rows.source for rows, _ in pairs],
         level=_LEVEL,
         most_rows=_ROWS,

@@ -23,7 +23,7 @@ from causalplug.files.weights import read_safetensors, safetensors_writer
 from causalplug.planning.plan import Module
 from causalplug.selection import values_at
 from causalplug.tensors import copied
-from causalplug.training.prepare import Prepared, source_name
+from causalplug.training.prepared import Prepared, source_name
 from causalplug.training.processes import Processes
 from causalplug.training.run import Owner, Run
 from causalplug.values import Named

@@ -29,7 +29,7 @@ from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodL
 from causalplug.training.likelihood import Likelihood
 from causalplug.training.pace import USUAL, Pace, pace_of
 from causalplug.training.phase import Phase
-from causalplug.training.prepare import Prepared
+from causalplug.training.prepared import Prepared
 from causalplug.training.processes import Processes
 from causalplug.training.report import ModuleReport
 from causalplug.training.stack import stackable

@@ -25,7 +25,7 @@ from causalplug.noise import Noise
 from causalplug.sampling.interventions import Constant
 from causalplug.sampling.terms import Case
 from causalplug.sampling.worlds import Rows, World
-from causalplug.selection import firsts, pick, seconds, variables_of, within
+from causalplug.selection import pick, variables_of, within
 from causalplug.uncertainty.numbers import AnswerNumbers
 
 __all__ = ["Adjusted", "adjusted", "adjustment_names"]
@@ -83,8 +83,8 @@ def adjusted(
             pairs = []
             for index in range(len(numbers.blocks)):
                 pairs.append(_Case(dcm, numbers, index, position, rows, size, seed).parts())
-            a.append(torch.cat(firsts(pairs), 1))
-            b.append(torch.cat(seconds(pairs), 1))
+            a.append(torch.cat([numerator for numerator, _ in pairs], 1))
+            b.append(torch.cat([weight for _, weight in pairs], 1))
     numerator, weight = torch.stack(a), torch.stack(b)
     mean = weight.mean(1)
     ratios = numerator.mean(1) / mean
@@ -97,7 +97,7 @@ def _world(case: Case) -> World | None:
     """The one world in which the outcomes are read, None if there are several."""
     axes = [*case.outcomes, *([case.mean] if case.mean else [])]
     worlds = [axis.world for axis in axes] + [world for world, _, _ in case.fixed]
-    worlds += firsts(case.ranges)
+    worlds += [world for world, _ in case.ranges]
     if all(world is worlds[0] for world in worlds):
         return worlds[0]
     return None
@@ -137,9 +137,9 @@ def _evidence(case: Case) -> set[str] | None:
         for name in given.names:
             seen.add(given.world.cell(name))
     seen |= {axis.world.cell(axis.variable) for axis in case.evidence}
-    if any(seconds(seen)):
+    if any(setting for _, setting in seen):
         return None
-    return set(firsts(seen))
+    return {name for name, _ in seen}
 
 
 def _covariates(

@@ -19,7 +19,7 @@ from causalplug.model.model import Model
 from causalplug.noise import Noise
 from causalplug.sampling.terms import Case
 from causalplug.sampling.worlds import Rows, World
-from causalplug.selection import firsts, positions_of
+from causalplug.selection import positions_of
 from causalplug.training.factors import Cells, ConfounderDraws, confounders_of, tabular
 from causalplug.uncertainty.gradient import differentiable, pulled_back
 from causalplug.uncertainty.numbers import AnswerNumbers
@@ -68,7 +68,7 @@ def _variables(dcm: Model, numbers: AnswerNumbers, case: Case) -> list[tuple[str
     for world, target in numbers.targets_of(case):
         for name, own in world.run([target]):
             cells[own.cell(name)] = (name, own)
-    names = firsts(cells.values())
+    names = [name for name, _ in cells.values()]
     points = any(given.points for given in case.given)
     if points or len(set(names)) < len(names) or not tabular(dcm, names):
         return None
@@ -94,7 +94,7 @@ def _numbers(dcm: Model, numbers: AnswerNumbers, variables: Mapping[int, object]
 
 def _joint(dcm: Model, variables: Sequence[tuple[str, World]]) -> tuple[Rows, Tensor]:
     """Every joint value as a row, and its probability ``(n,)``."""
-    names = firsts(variables)
+    names = [name for name, _ in variables]
     sizes = [dcm.variables[name].size for name in names]
     count = math.prod(sizes)
     grid: tuple[Tensor, ...] = ()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.model.model import Model
-from causalplug.selection import firsts, seconds, values_at
+from causalplug.selection import values_at
 from causalplug.training.factors import served, tabular
 from causalplug.training.learner import trainable
 from causalplug.uncertainty.adjustment import Adjusted, adjusted, adjustment_names
@@ -97,7 +97,7 @@ def influence_of(
     """
     read: set[str] = set()
     for world, target in numbers.targets:
-        read.update(firsts(world.run([target])))
+        read.update(name for name, _ in world.run([target]))
     known = set(trained)
     parts = []
     for component in dcm.graph.c_components():
@@ -187,9 +187,9 @@ def _by_fisher(
         if not placed:
             raise NoGradient(f"no table says anything about {', '.join(own)}")
         flat = _flat(parameters, own)
-        sizes = rows_to_read(dcm, seconds(placed), flat)
+        sizes = rows_to_read(dcm, [factor for _, factor in placed], flat)
         placed = [(p, f.thinned(size)) for (p, f), size in zip(placed, sizes, strict=True)]
-        scores = Scores(dcm, seconds(placed), flat)
+        scores = Scores(dcm, [factor for _, factor in placed], flat)
         found = scores.influence(torch.cat(values_at(gradients, own), 1))
         weighted = scores.counts[:, None] * found
         variance += (weighted * found).sum(0)

@@ -20,7 +20,6 @@ from causalplug.data.source import DataSource
 from causalplug.errors import ConvergenceWarning, GraphWarning, QueryError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.query import Query, as_query
-from causalplug.selection import firsts
 from causalplug.training.fit import fit
 from causalplug.values import Named
 from causalplug.variables import Continuous
@@ -171,7 +170,8 @@ def _treatments(query: Query) -> set[str]:
     for _, term in query.terms:
         for world in term.worlds:
             found.update(world)
-    if not found or abs(sum(firsts(query.terms))) > 1e-9 or query.formula is not None:
+    total = sum(weight for weight, _ in query.terms)
+    if not found or abs(total) > 1e-9 or query.formula is not None:
         raise QueryError(
             f"{query} cannot be refuted: a placebo has to make it 0, which holds for effects such "
             "as ATE(Y, X)"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.model.model import Model
-from causalplug.selection import firsts, pick, seconds
+from causalplug.selection import pick
 from causalplug.tensors import rows_at
 from causalplug.training.factors import (
     Cells,
@@ -203,7 +203,7 @@ class Scores:
         pulled = [p if p is not None else None for p in self._pulled]
         pairs = [(p, part) for p, part in zip(pulled, like, strict=True) if p is not None]
         (found,) = torch.autograd.grad(
-            firsts(pairs), self._probe, seconds(pairs), retain_graph=True
+            [p for p, _ in pairs], self._probe, [part for _, part in pairs], retain_graph=True
         )
         return found.double()
 

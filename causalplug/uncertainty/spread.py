@@ -13,7 +13,7 @@ from causalplug.identification.query import Query, as_query
 from causalplug.model.model import Model
 from causalplug.sampling.answers import VariancePart
 from causalplug.sampling.terms import CompiledTerm, compile_query, normalised
-from causalplug.selection import any_of_kind, firsts
+from causalplug.selection import any_of_kind
 from causalplug.training.learner import trainable
 from causalplug.uncertainty.gradient import NoGradient
 from causalplug.uncertainty.influence import Influence, influence_of
@@ -109,7 +109,7 @@ def _not_by_likelihood(dcm: Model, numbers: AnswerNumbers, trained: set[str]) ->
     """
     read: set[str] = set()
     for world, target in numbers.targets:
-        read.update(firsts(world.run([target])))
+        read.update(name for name, _ in world.run([target]))
     objectives = _objectives(dcm.history)
     other = sorted(n for n in trained & read if objectives.get(n) != "likelihood")
     unknown = [name for name in other if name not in objectives]

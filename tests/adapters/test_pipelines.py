@@ -1,5 +1,6 @@
 """Pipelines of every family through their own call; truth is the pipeline itself, row by row."""
 
+import json
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import causalplug as cp
 from causalplug.adapters.diffusers import DiffusersGenerator
 from causalplug.adapters.pipeline_call import PipelineCall, Row
 from causalplug.adapters.pipeline_images import ImagePipeline
+from causalplug.adapters.pipeline_outputs import declared_outputs
 from causalplug.adapters.pipelines import PipelineGenerator
 from causalplug.adapters.row_seeds import seed_of
 
@@ -246,3 +248,67 @@ def test_a_scheduler_by_name_with_settings(img2img: Path) -> None:
         )
     with pytest.raises(cp.MechanismError, match="does not name a class"):
         cp.from_pretrained(img2img, prompts=PROMPTS, images=images, scheduler={"eta": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("WanPipeline", "gives frames, no images"),
+        ("StableAudioPipeline", "gives audios, no images"),
+        ("FluxPriorReduxPipeline", "gives prompt_embeds, pooled_prompt_embeds, no images"),
+        ("MarigoldDepthPipeline", "gives prediction, uncertainty, latent, no images"),
+        ("FluxModularPipeline", "is put together from blocks"),
+    ],
+)
+def test_a_class_that_paints_nothing_is_refused_before_its_weights_are_there(
+    name: str, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": name}))
+    with pytest.raises(cp.RepositoryError, match=reason):
+        cp.from_pretrained(tmp_path, prompts=PROMPTS)
+
+
+def test_what_a_class_gives_is_read_from_its_code() -> None:
+    found = {}
+    for name in ("StableDiffusionPipeline", "FluxPipeline", "Kandinsky5T2IPipeline"):
+        found[name] = declared_outputs(getattr(diffusers, name))
+    assert found == {
+        "StableDiffusionPipeline": ("images", "nsfw_content_detected"),
+        "FluxPipeline": ("images",),
+        "Kandinsky5T2IPipeline": ("image",),
+    }
+    made = PipelineGenerator(Toy(key="image"), prompts=PROMPTS)
+    assert torch.equal(
+        made.generate(torch.tensor([[0]]), {"seed": torch.tensor([[0.2, 0.3]])}),
+        PipelineGenerator(Toy(), prompts=PROMPTS).generate(
+            torch.tensor([[0]]), {"seed": torch.tensor([[0.2, 0.3]])}
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "match"),
+    [
+        ("StableDiffusionPipeline", {"prompts": ["a cat", "a dog"]}, "give a template"),
+        ("StableDiffusionPipeline", {"prompts": {}}, "give a prompt for every label"),
+        ("StableDiffusionPipeline", {"prompts": {"cat": 3}}, "which is no text"),
+        ("StableDiffusionPipeline", {"prompts": {"cat": "x " * 80}}, "82 tokens.*at most 77"),
+        (
+            "StableDiffusionPipeline",
+            {"prompts": PROMPTS, "images": {"image": cp.Image(3, 16, 16)}},
+            "may read them are ip_adapter_image",
+        ),
+        ("DiTPipeline", {}, "is class-conditional, and no labels are declared"),
+        (
+            "DiTPipeline",
+            {"labels": [cp.Label("d", ["a", "b"])], "classes": ["cat", "dog"]},
+            "each item of it a whole number",
+        ),
+    ],
+)
+def test_what_a_pipeline_would_cut_off_or_not_understand_is_refused(
+    name: str, options: dict, match: str, tmp_path: Path
+) -> None:
+    place = written(name, tmp_path)
+    with pytest.raises(cp.CausalPlugError, match=match):
+        cp.from_pretrained(place, steps=2, **options)

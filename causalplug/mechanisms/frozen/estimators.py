@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from causalplug.selection import seconds
 from causalplug.values import Json
 
 __all__ = ["EXPORTED", "SMALLEST", "network_of"]
@@ -166,7 +165,7 @@ def _family(estimator: object) -> list[str]:
 
 def _pipeline(estimator: Estimator) -> nn.Module | None:
     layers: list[nn.Module] = []
-    steps = seconds(estimator.steps)
+    steps = [step for _, step in estimator.steps]
     for step in steps[:-1]:
         made = _scaler(step)
         if made is None:
