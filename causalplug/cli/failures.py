@@ -26,6 +26,7 @@ _SPOKEN = {
     "check_fit=False": "--set check_fit=false",
     "license=…": "--license",
     ", or lower minimum_rows": "",
+    "Give it to causalplug.DataSource": "Name the model's folder; tables go to --data or --rows",
     "available=": "--available NAME=REPO",
     "output_dir": "--output-dir",
     'frozen="copy"': "--copy-frozen",

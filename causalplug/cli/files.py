@@ -26,7 +26,8 @@ def read_file(path: Path) -> Json:
     """
     if path.suffix not in (".toml", ".json"):
         raise DataError(
-            f"{path} cannot be read: it has to be a .toml or a .json file; rename it to what it is"
+            f"{path} cannot be read: it is not a .toml or .json file; write one, or give it the "
+            "suffix of what it is"
         )
     try:
         data = path.read_bytes()

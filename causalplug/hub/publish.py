@@ -214,7 +214,9 @@ def _check_card(card: str, repo_id: str) -> None:
     problems = card_problems(card)
     if _NO_LICENSE in problems:
         logger.warning(
-            "the card of %s declares no licence; license=… says what others may do with it", repo_id
+            "the card of %s declares no licence, so nothing allows others to use it; name one with "
+            "license= (--license)",
+            repo_id,
         )
         problems.remove(_NO_LICENSE)
     if problems:

@@ -36,8 +36,8 @@ _WAYS = {
     ".onnx": "Wrap its session in causalplug.adapters.CallableGenerator",
     ".tflite": "Wrap its interpreter in causalplug.adapters.CallableGenerator",
     ".gguf": "Language models are loaded from the folder of transformers, in safetensors",
-    ".csv": "It is a table. Give it to causalplug.DataSource",
-    ".parquet": "It is a table. Give it to causalplug.DataSource",
+    ".csv": "It is a table, not a saved model. Give it to causalplug.DataSource",
+    ".parquet": "It is a table, not a saved model. Give it to causalplug.DataSource",
     ".json": "Give the folder that it lies in",
 }
 

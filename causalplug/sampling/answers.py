@@ -253,7 +253,7 @@ class Estimate:
                 "trained on"
             )
         if self.overlap is not None:
-            notes.append(str(self.overlap))
+            notes.append(f"overlap of {self.overlap}")
         for name, images in self.pictures.items():
             notes.append(f"{name}: {len(images)} images in .pictures, see .grid()")
         return notes

@@ -106,6 +106,23 @@ def test_a_picture_that_cannot_be_written_is_refused_before_any_work(shell, comm
         assert why in err
 
 
+def test_files_of_another_kind_are_answered_in_the_words_of_the_command_line(shell):
+    code, _, err = shell("causalplug sample observed.csv")
+    assert code == 2
+    assert "a table, not a saved model" in err
+    assert "--data" in err
+    assert "DataSource" not in err
+    code, _, err = shell("causalplug train observed.csv")
+    assert code == 2
+    assert "is not a .toml or .json file" in err
+
+
+def test_overlap_is_named_as_such(shell):
+    code, out, _ = shell('causalplug estimate bow "P(N | do(X=1))" -n 500 --data observed.csv')
+    assert code == 0
+    assert "overlap of P(N | do(X=1)): " in out
+
+
 def test_a_level_out_of_range_names_the_option(shell):
     code, _, err = shell('causalplug estimate frontdoor "P(A | do(D=1))" --level 2')
     assert code == 2
