@@ -252,3 +252,13 @@ def test_smooth_inputs_are_those_without_jumps():
         "c": False,
         "d": False,
     }
+
+
+def test_an_argument_that_is_called_as_a_type_is_read():
+    class Cast(torch.nn.Module):
+        def forward(self, a, b):
+            return a + b.to(dtype=torch.float64).float() + (b > 0).to(dtype=torch.float32)
+
+    reads = [cp.Condition(name, cp.Continuous()) for name in "ab"]
+    made = cp.wrap(Cast(), cp.Continuous(), conditions=reads)
+    assert (made.passes_gradient("a"), made.passes_gradient("b")) == (True, False)
