@@ -255,9 +255,13 @@ def test_smooth_inputs_are_those_without_jumps():
 
 
 def test_an_argument_that_is_called_as_a_type_is_read():
+    """A cast of truth values has one argument by name, and its name is ``dtype``."""
+
     class Cast(torch.nn.Module):
         def forward(self, a, b):
-            return a + b.to(dtype=torch.float64).float() + (b > 0).to(dtype=torch.float32)
+            made = torch.zeros_like(a)
+            made[:] = 1.0  # changes in place are written anew, with all casts
+            return a + made * (b > 0).float()
 
     reads = [cp.Condition(name, cp.Continuous()) for name in "ab"]
     made = cp.wrap(Cast(), cp.Continuous(), conditions=reads)
