@@ -11,6 +11,7 @@ import torch
 import causalplug as cp
 from causalplug.errors import MechanismError, PlanError
 from causalplug.mechanisms.frozen.conditional import ConditionalMechanism
+from causalplug.mechanisms.frozen.smoothness import smooth_inputs
 from causalplug.mechanisms.frozen.wrapped import WrappedModule
 from causalplug.planning.joint import joint_plan
 from causalplug.training.adversarial import RowGame
@@ -236,6 +237,15 @@ def test_a_mechanism_that_loses_gradients_without_saying_so_is_an_error():
         warnings.simplefilter("ignore")
         report = cp.fit(dcm, [cp.DataSource(levels(100))], **settings)
     assert report.modules[0].gradients == {"G": "the score function of X"}
+
+
+def test_a_keyword_is_not_taken_for_what_it_is_given():
+    """Older releases of torch write a change of type as ``_to_copy(x, dtype=…)``."""
+    copied = {"op": "aten:_to_copy.default", "args": [{"step": "x"}], "name": "y"}
+    steps = {"inputs": ["x"], "output": "y", "tensors": {}}
+    for dtype, smooth in (("torch.float32", {"x"}), ("torch.int64", set())):
+        step = {**copied, "kwargs": {"dtype": {"dtype": dtype}}}
+        assert smooth_inputs({**steps, "steps": [step]}) == smooth
 
 
 def test_smooth_inputs_are_those_without_jumps():

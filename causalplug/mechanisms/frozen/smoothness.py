@@ -38,7 +38,7 @@ def smooth_inputs(steps: Named) -> frozenset[str]:
     operators: dict[str, str] = {}
     for step in steps["steps"]:
         operators[step["name"]] = _operator(step["op"])
-        read = list(_mentioned([step["args"], step["kwargs"]]))
+        read = list(_mentioned(_arguments(step)))
         reached: set[str] = set()
         for one in read:
             reached.update(smooth.get(one, ()))
@@ -65,7 +65,13 @@ def _jumps(step: Named, operators: Named) -> bool:
     if operator == "getitem":  # of values and their places: the places
         whole, place = step["args"]
         return operators.get(next(_mentioned(whole), "")) in _WITH_PLACES and place != 0
-    return any(kind in _INTEGERS for kind in _types([step["args"], step["kwargs"]]))
+    return any(kind in _INTEGERS for kind in _types(_arguments(step)))
+
+
+def _arguments(step: Named) -> list[Any]:
+    """What an operator is given; the names of its keywords are left out, of which one may be
+    ``dtype``."""
+    return [*step["args"], *step["kwargs"].values()]
 
 
 def _mentioned(item: Any) -> Iterator[str]:
