@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from causalplug.caveats import Caveat
 from causalplug.data.source import Rows
-from causalplug.errors import MarginalWarning
+from causalplug.errors import MarginalWarning, warn_caller
 from causalplug.mechanisms.trainable.continuous import ContinuousSpline
 from causalplug.mechanisms.trainable.mixed import MixedSpline
 from causalplug.model.model import Model
@@ -120,13 +119,12 @@ def _tell(name: str, atoms: Tensor, heavy: bool) -> None:
         seen = [f"atoms (repeated values such as {float(atoms[0]):g})"]
     if heavy:
         seen += ["heavy tails"]
-    warnings.warn(
+    warn_caller(
         f"{name!r} has {' and '.join(seen)} in these rows, and its mechanism is a plain density: "
         "it was trained before, or its values need float64. Train a new model, which gets a "
         "mechanism that has them, on values less their mean, or declare the variable as Count() "
         "or Discrete().",
         MarginalWarning,
-        stacklevel=5,
     )
 
 
