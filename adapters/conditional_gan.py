@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from causalplug.adapters.gan_program import Program, numbers_of, program_of
+from causalplug.adapters.gan_inputs import JoinedInputs, read_inputs
+from causalplug.adapters.gan_program import Program, program_of
 from causalplug.adapters.gan_weights import chosen, plain_weights
 from causalplug.adapters.reasons import first_line
 from causalplug.arguments import REQUIRED, choice, number, read_fields, setting, whole
@@ -24,7 +25,6 @@ from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.abduction import search_latent
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
-from causalplug.mechanisms.frozen.layers import LayerList, place
 from causalplug.mechanisms.frozen.trial import try_generator
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
@@ -33,9 +33,6 @@ from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
 __all__ = ["ConditionalGAN", "Latent"]
-
-_ENCODINGS = ("embedding", "one-hot", "code", "number")
-_JOINS = ("concat", "multiply", "add")
 
 
 @dataclass(frozen=True)
@@ -98,6 +95,8 @@ class ConditionalGAN(FrozenMechanism):
             in one image, or a row that has as many numbers.
         program: In place of inputs and layers, what :meth:`from_module` wrote.
         join: ``"concat"`` along the channels, ``"multiply"`` or ``"add"``.
+        styles: What layers of the type ``"conditional_norm"`` read, by name: ``{"inputs": […]}`` as
+            above, and optionally ``"join"`` and ``"layers"``.
         tensors: The weights under their names in the source, copied; random weights without.
             Spectral and weight normalisation are folded into the weights.
         only: Patterns of the names that belong to the generator, such as ``"generator.*"``, whose
@@ -122,6 +121,7 @@ class ConditionalGAN(FrozenMechanism):
         program: Named | None = None,
         inputs: Sequence[Named] | None = None,
         join: str = "concat",
+        styles: Mapping[str, Named] | None = None,
         tensors: Mapping[str, Tensor] | None = None,
         only: str | Sequence[str] = (),
         ignore: str | Sequence[str] = (),
@@ -144,26 +144,25 @@ class ConditionalGAN(FrozenMechanism):
             label_map=label_map,
             transform=transform,
         )
-        if join not in _JOINS:
-            raise MechanismError(f"join={join!r} is not known: give one of {', '.join(_JOINS)}.")
-        self.join = join
-        self.inputs = list(
-            map(dict, inputs or [{"input": name} for name in ("latent", *self._names())])
+        self.join, self.styles = join, {name: dict(item) for name, item in (styles or {}).items()}
+        self.inputs = read_inputs(
+            inputs or [{"input": name} for name in ("latent", *self._names())], self.labels
         )
         self.layers = list(map(dict, layers))
-        self._check_inputs()
         self.program: Program | None = None
         self.network = nn.Module()
         if program is not None:
             self.program = _read_program(program, layers, inputs)
             self.network = self.program.built()
             self.differentiable = self.program.differentiable
-        self._tables: list[nn.Embedding | None] = []
-        self._branches: list[LayerList] = []
-        for item in self.inputs:
-            self._tables.append(self._embedding(item))
-            self._branches.append(LayerList(item.get("layers", ()), self.network))
-        self._trunk = LayerList(self.layers, self.network)
+        tables: dict[str, nn.Embedding] = {}
+        self._trunk = JoinedInputs(
+            self.inputs, join, self.layers, self.labels, self.network, tables
+        )
+        self._styles: dict[str, JoinedInputs] = {}
+        for name, item in self.styles.items():
+            self._styles[name] = self._style(name, item, tables)
+        self._check_inputs()
         if tensors is not None:
             given = plain_weights(chosen(tensors, only, ignore), self.network)
             load_tensors(self.network, given, source or "the given tensors")
@@ -175,42 +174,28 @@ class ConditionalGAN(FrozenMechanism):
     def _names(self) -> list[str]:
         return names_of(self.labels)
 
+    def _style(self, name: str, item: Named, tables: dict[str, nn.Embedding]) -> JoinedInputs:
+        """What conditional normalisations read under a name."""
+        unknown = sorted(set(item) - {"inputs", "join", "layers"})
+        if unknown or not item.get("inputs"):
+            raise MechanismError(
+                f"The style {name!r} cannot be read: it has the keys inputs, join and layers, and "
+                "inputs are those of the generator."
+            )
+        items = read_inputs(item["inputs"], self.labels)
+        join, layers = item.get("join", "concat"), item.get("layers", ())
+        return JoinedInputs(items, join, layers, self.labels, self.network, tables)
+
     def _check_inputs(self) -> None:
-        wanted, given = ["latent", *self._names()], [item.get("input") for item in self.inputs]
+        """Refuse a generator that leaves the latent or a label unread."""
+        wanted, given = ["latent", *self._names()], [item["input"] for item in self.inputs]
+        for style in self._styles.values():
+            given += [item["input"] for item in style.items]
         if set(map(str, given)) != set(wanted):
             raise MechanismError(
                 f"The inputs {given} of this generator cannot be read: they must be the latent and "
                 f"every label, {wanted}."
             )
-        for item in self.inputs:
-            unknown = sorted(set(item) - {"input", "layers", "encoding", "size", "name"})
-            encoding = item.get("encoding", "one-hot")
-            if unknown or encoding not in _ENCODINGS:
-                if unknown:
-                    what = f"key {unknown[0]!r}"
-                else:
-                    what = f"encoding {encoding!r}"
-                raise MechanismError(
-                    f"Input {item['input']!r} has the unknown {what}: encodings are "
-                    f"{', '.join(_ENCODINGS)}; keys are input, encoding, size, name and layers."
-                )
-            if encoding == "embedding" and not ("size" in item and "name" in item):
-                raise MechanismError(
-                    f"The embedding of {item['input']!r} needs its size and the name of its table "
-                    "in the weights."
-                )
-
-    def _embedding(self, item: Named) -> nn.Embedding | None:
-        """The table of an input that has one; inputs with a table of the same name share it."""
-        if item.get("encoding") != "embedding":
-            return None
-        for other, table in zip(self.inputs, self._tables, strict=False):
-            if other.get("name") == item["name"] and table is not None:
-                return table
-        label = next(label for label in self.labels if label.name == item["input"])
-        table = nn.Embedding(label.size, item["size"])
-        place(self.network, item["name"], table)
-        return table
 
     def _try(self) -> None:
         """Run two rows, so that a configuration that does not fit is refused here."""
@@ -230,28 +215,6 @@ class ConditionalGAN(FrozenMechanism):
                 "last layers or the declaration."
             )
 
-    def _encode(self, item: Named, table: nn.Embedding | None, codes: Tensor) -> Tensor:
-        """A label's features from codes ``(n,)`` or relaxed one-hot rows ``(n, k)``."""
-        encoding = item.get("encoding", "one-hot")
-        relaxed = codes.is_floating_point()
-        if table is not None:
-            if relaxed:
-                return codes.to(table.weight.dtype) @ table.weight
-            return table(codes)
-        label = next(label for label in self.labels if label.name == item["input"])
-        if encoding == "code":
-            return (
-                codes @ torch.arange(label.size, dtype=codes.dtype) if relaxed else codes.float()
-            ).unsqueeze(1)
-        if encoding == "number":
-            values = numbers_of(label).to(codes.device)
-            if relaxed:
-                return (codes @ values).unsqueeze(1)
-            return values[codes].unsqueeze(1)
-        if relaxed:
-            return codes
-        return nn.functional.one_hot(codes, label.size).float()
-
     def _paint(self, codes: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
         """Images in the precision of the noise, whatever that of the weights."""
         if self.program is not None:
@@ -259,24 +222,11 @@ class ConditionalGAN(FrozenMechanism):
             painted = self.program.run(self.network, latent, self.labels, codes)
             return painted.reshape(-1, *self.image.event_shape)
         dtype = next((p.dtype for p in self.network.parameters()), noise["latent"].dtype)
-        parts = []
-        for item, table, branch in zip(self.inputs, self._tables, self._branches, strict=True):
-            name = item["input"]
-            if name == "latent":
-                read = self.latent(noise["latent"])
-            else:
-                read = self._encode(item, table, codes[name])
-            parts.append(branch(read.to(dtype)))
-        joined = parts[0]
-        if self.join == "concat":
-            joined = torch.cat(parts, 1)
-        else:
-            for part in parts[1:]:
-                if self.join == "multiply":
-                    joined = joined * part
-                else:
-                    joined = joined + part
-        painted = self._trunk(joined).to(noise["latent"].dtype)
+        latent = self.latent(noise["latent"])
+        styles: dict[str, Tensor] = {}
+        for name, style in self._styles.items():
+            styles[name] = style(latent, codes, dtype, {})
+        painted = self._trunk(latent, codes, dtype, styles).to(noise["latent"].dtype)
         if painted.ndim == 2:
             return painted.view(-1, *self.image.event_shape)
         return painted
@@ -338,6 +288,7 @@ class ConditionalGAN(FrozenMechanism):
             "inputs": self.inputs,
             "join": self.join,
             "layers": self.layers,
+            **({"styles": self.styles} if self.styles else {}),
         }
 
     @classmethod

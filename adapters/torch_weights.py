@@ -127,6 +127,8 @@ def _only_part(found: Mapping[Any, Any], path: str | PathLike[str]) -> object:
     """
     inside = [name for name in _WRAPPERS if _is_state_dict(found.get(name))]
     averaged = [name for name, part in found.items() if _AVERAGED.search(str(name)) and part]
+    if averaged:  # whatever the others are called, as "g" beside "g_ema"
+        inside = [name for name, part in found.items() if _is_state_dict(part)]
     choices = list(dict.fromkeys([*inside, *averaged]))
     if len(choices) > 1:
         usual = (averaged or choices)[0]

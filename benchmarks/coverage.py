@@ -42,7 +42,7 @@ from tests.scm import random_scm
 
 SEVEN = "X0 -> W0; X0, X1, X2 -> W1; W0, W1 -> Y0; W1 -> Y1; X0 <-> Y0; X1 <-> X2; X2 <-> Y1"
 PARTS = (("X0", "X1", "X2", "W0", "W1", "Y0"), ("X0", "X1", "X2", "W1", "Y1"))
-BOOTSTRAP, BOOTSTRAPPED = 40, 10  # resamples of a data set, and data sets that are resampled
+BOOTSTRAP, BOOTSTRAPPED = 80, 20  # resamples of a data set, and data sets that are resampled
 
 Tables = list[dict[str, np.ndarray]]
 

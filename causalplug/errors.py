@@ -6,6 +6,8 @@ A message says, in this order: what cannot be done; the names involved; why, in 
 """
 
 import re
+import sys
+import warnings
 
 __all__ = [
     "CausalPlugError",
@@ -33,16 +35,32 @@ __all__ = [
     "TrainingError",
     "UnknownVariableError",
     "VariableError",
+    "warn_caller",
     "without_tokens",
 ]
 
 
+_INSIDE = {__name__.partition(".")[0], "accelerate", "contextlib", "torch"}
+"""Packages between the user's line and a warning of ours."""
 _TOKEN = re.compile(r"hf_(?:oauth_)?[A-Za-z0-9]{20,}")
 
 
 def without_tokens(text: str) -> str:
     """The text with ``[token]`` in place of whatever looks like a token of Hugging Face."""
     return _TOKEN.sub("[token]", text)
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warn at the line outside this package that led to the warning, however deep it arose.
+
+    Args:
+        message: Text of the warning.
+        category: Class of the warning.
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 class CausalPlugError(Exception):

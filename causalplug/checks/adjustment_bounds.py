@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
+from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.query import Event, Query, Term
 from causalplug.identification.regions import Region
@@ -198,6 +199,11 @@ class _ArmBounds:
             region = isinstance(arm.event, Region)
             same = [v in arm.event if region else v == arm.event for v in values.tolist()]
             return np.array(same, float), (0.0, 1.0)
+        if values.dtype.kind not in "fiub":
+            raise DataError(
+                f"the mean of {arm.outcome} cannot be bounded: its values are no numbers; ask for "
+                "P(...) instead"
+            )
         numbers = values.astype(float)
         seen = float(numbers.min()), float(numbers.max())
         return numbers, ranges.get(arm.outcome, seen)
@@ -232,7 +238,8 @@ class _ArmBounds:
             expected[inside] = model.predict(features[inside])
             shares = (others | self.had) & rest
             odds[inside] = _odds(features[shares], others[shares], features[inside], self.seed)
-        return ratio >= threshold, np.minimum(odds, 1 / threshold / 0.02), expected
+        most = 50 / threshold if threshold else np.inf
+        return ratio >= threshold, np.minimum(odds, most), expected
 
 
 def _features(columns: Named, names: tuple[str, ...]) -> np.ndarray:

@@ -26,6 +26,7 @@ from causalplug.wording import listed, shortened
 __all__ = [
     "BoundData",
     "are_rows",
+    "checked_columns",
     "columns_of",
     "described_source",
     "in_clusters",
@@ -183,6 +184,50 @@ def _spelled(column: np.ndarray, words: tuple[str, str]) -> np.ndarray:
     if column.dtype.kind != "b":
         return column
     return np.where(column, words[1], words[0])
+
+
+def checked_columns(
+    columns: Named,
+    names: Iterable[str],
+    values: Mapping[str, Iterable[Hashable]],
+    domains: Mapping[str, Sequence[Hashable]],
+    ranges: Ranges,
+) -> dict[str, np.ndarray]:
+    """Some columns of rows, truth values as the query spells them.
+
+    Args:
+        columns: All columns.
+        names: Those that are needed.
+        values: Values that the query names.
+        domains: All values of some variables.
+        ranges: Ranges of outcomes.
+
+    Raises:
+        DataError: Missing values, values that the query names and that never occur, or values
+            outside of a range.
+    """
+    truths = _truths(values)
+    found = {}
+    for name in names:
+        column = np.asarray(columns[name])
+        if name in truths:
+            column = _spelled(column, truths[name])
+        odd = column == None  # noqa: E711
+        if column.dtype.kind == "f":
+            odd = ~np.isfinite(column)
+        if np.any(odd):
+            raise DataError(f"{name!r} cannot be used: it has missing or infinite values")
+        if name in ranges:
+            _check_range(name, column, *ranges[name])
+        found[name] = column
+    recorded = {name: tuple(dict.fromkeys(found[name].tolist())) for name in within(values, found)}
+    _check_values(recorded, values, domains)
+    return found
+
+
+def _check_range(name: str, column: np.ndarray, low: float, high: float) -> None:
+    if column.min() < low or column.max() > high:
+        raise DataError(f"{name!r} has values outside its range of {low:g} to {high:g}")
 
 
 def replace_source(source: Source, names: Sequence[str]) -> Source:
@@ -344,8 +389,7 @@ class _Reader:
         elif name in self.ranges:
             self.used[name] = self.ranges[name]
         low, high = self.used[name]
-        if column.min() < low or column.max() > high:
-            raise DataError(f"{name!r} has values outside its range of {low:g} to {high:g}")
+        _check_range(name, column, low, high)
         if high > low:
             return (column - low) / (high - low)
         return np.zeros(len(column))

@@ -18,6 +18,7 @@ from causalplug.checks.adjustment_bounds import (
 from causalplug.checks.bound_data import (
     BoundData,
     are_rows,
+    checked_columns,
     columns_of,
     described_source,
     in_clusters,
@@ -211,6 +212,10 @@ def _by_adjustment(
     arms = arms_of(graph, query, keep(columns, source.recorded))
     if arms is None or not needs_adjustment(arms, columns, domains):
         return None
+    names: set[str] = set()
+    for arm in arms:
+        names |= {arm.outcome, arm.treatment, *arm.covariates}
+    columns = checked_columns(columns, sorted(names), named_values(query), domains, ranges)
     ends, notes = bound_arms(arms, columns, ranges, threshold=threshold, seed=seed)
     return Bounds(
         query=query.name or str(query),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.implied import Constraint
@@ -147,7 +147,7 @@ def _constraints(count: int) -> str:
 
 def _record(result: TestedConstraint) -> Json:
     constraint = result.constraint
-    values: Sequence[Any] = (
+    values: Sequence[object] = (
         str(constraint),
         result.kind,
         constraint.x,

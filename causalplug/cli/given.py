@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -241,7 +241,7 @@ def _picture(name: str, text: str) -> object:
         ) from None
 
 
-def _category(name: str, text: str, variable: Any) -> object:
+def _category(name: str, text: str, variable: Variable) -> object:
     code = variable.code_of_text(text)
     if code < 0:
         known = list(map(str, variable.categories))

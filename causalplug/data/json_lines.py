@@ -7,7 +7,6 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from causalplug.data.dialect import UNREADABLE, TextOptions, encoding_of, not_decodable, open_binary
 from causalplug.data.table import Columns, Table, image_files, stacked_items
@@ -95,7 +94,7 @@ def _parsed(lines: Sequence[str], start: int, path: Path) -> list[Json]:
     return rows
 
 
-def _once(pairs: list[tuple[str, Any]]) -> Json:
+def _once(pairs: list[tuple[str, object]]) -> Json:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]

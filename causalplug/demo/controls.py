@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalplug.errors import DataError, MechanismError, NotIdentifiableError, SamplingError
 from causalplug.model.asked_values import recorded_ranges
@@ -128,7 +128,7 @@ def _ends(dcm: DCM, name: str) -> tuple[float, float]:
     return float(rows.quantile(0.05)), float(rows.quantile(0.95))
 
 
-def _slider(name: str, variable: Any, low: float, high: float) -> Control:
+def _slider(name: str, variable: Variable, low: float, high: float) -> Control:
     low, high = max(low, variable.low), min(high, variable.high)
     if variable.is_countable:
         low, high = math.floor(low), math.ceil(high)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalplug.demo.answer import identified
 from causalplug.demo.question import Question
@@ -29,7 +29,7 @@ class Pairs:
         note: What has to be known about them; empty where there is nothing.
     """
 
-    rows: dict[str, list[Any]]
+    rows: dict[str, list[object]]
     note: str = ""
 
 

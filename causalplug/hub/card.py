@@ -10,7 +10,7 @@ import os
 import re
 import string
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from causalplug.errors import RepositoryError
 from causalplug.files.validation import check_keys
@@ -330,7 +330,7 @@ def _warnings(facts: Named) -> str:
 
 def _parts(facts: Named) -> str:
     own = facts.get("license")
-    rows: list[tuple[Any, ...]] = [
+    rows: list[tuple[object, ...]] = [
         ("trained weights", "trained here", "this repository", None, own, redistribution(own))
     ]
     for part in facts.get("parts", []):

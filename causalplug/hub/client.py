@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 _READ_SECONDS = 60.0
 _LONGEST_WAIT = 60.0  # seconds that a server may ask for
-_WRONG = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError)
+_WRONG = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, AssertionError)
 _TOKEN = re.compile(r"\bhf_(?:oauth_)?[A-Za-z0-9]{6,}")
 
 
@@ -57,8 +57,9 @@ def bound_requests() -> None:
     """Give the client's requests time-outs, where it has none.
 
     ``HF_HUB_ETAG_TIMEOUT`` (10 seconds) bounds the time until a connection stands, and
-    ``HF_HUB_DOWNLOAD_TIMEOUT`` (60 seconds here) the time between two pieces of an answer. A client
-    of the user's own (``huggingface_hub.set_client_factory``) with time-outs keeps them.
+    ``HF_HUB_DOWNLOAD_TIMEOUT`` (60 seconds here) the time between two pieces of an answer; after
+    that time an answer must bring 1,000 bytes a second on average. A client of the user's own
+    (``huggingface_hub.set_client_factory``) with time-outs keeps them.
     """
     from huggingface_hub import constants
 
@@ -81,7 +82,12 @@ def bound_requests() -> None:
         chosen = {name: asked.get(name) or longest for name, longest in seconds.items()}
         request.extensions["timeout"] = chosen
 
-    hooks = {**found.event_hooks, "request": [*found.event_hooks["request"], bound]}
+    from causalplug.hub.slow_answers import refuse_slow_answers
+
+    hooks: dict[str, list[Callable[..., Any]]] = {
+        "request": [*found.event_hooks["request"], bound],
+        "response": [*found.event_hooks["response"], refuse_slow_answers(found, read)],
+    }
     set_client_factory(lambda: make(event_hooks=hooks, follow_redirects=True, timeout=limits))
 
 

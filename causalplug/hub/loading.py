@@ -8,7 +8,6 @@ from __future__ import annotations
 __all__ = ["FETCHING", "Access", "Loader", "kind_of", "load_as", "load_own"]
 
 import contextlib
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from causalplug.arguments import FLAG, NAME, PATH, TEXT, choice
-from causalplug.errors import LicenseWarning, RepositoryError
+from causalplug.errors import LicenseWarning, RepositoryError, warn_caller
 from causalplug.files.precision import cast
 from causalplug.hub.formats import DCM_FORMATS, ENCODER_FORMAT, MECHANISM_FORMAT, unknown_format
 from causalplug.hub.licenses import USES, objection
@@ -186,10 +185,9 @@ def _object(part: Any, snapshot: Snapshot | Path, use: str | None) -> None:
             license = known.license
         why = objection(license, use)
         if why is not None:
-            warnings.warn(
+            warn_caller(
                 f"{origin} is not for {use} use: {why}. Ask its author, or take another one.",
                 LicenseWarning,
-                stacklevel=4,
             )
 
 

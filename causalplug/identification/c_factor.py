@@ -36,7 +36,8 @@ class Regime:
             several boxes, if several sources of the same kind were pooled.
         sources: Positions of the pooled sources; empty if the distribution was worked out from
             others.
-        origin: For those, the effects whose product it is (see :mod:`causalplug.causal.partial`).
+        origin: For those, the effects whose product it is (see
+            :mod:`causalplug.identification.solver`).
     """
 
     observed: int

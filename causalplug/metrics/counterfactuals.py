@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -86,9 +87,10 @@ def composition(
     """
     asking, name = Asking(dcm, seed, batch_size), image_of(dcm, image)
     before = encoded(dcm, rows, name)
-    wanted = sorted({cycles} if isinstance(cycles, int) else set(cycles))
-    if not wanted or wanted[0] < 1:
-        raise QueryError(f"cycles={cycles} cannot be measured: they are counted from 1")
+    numbers = np.atleast_1d(np.asarray(cycles))
+    if not numbers.size or numbers.dtype.kind not in "iu" or numbers.min() < 1:
+        raise QueryError(f"cycles={cycles!r} cannot be measured: they are counted from 1")
+    wanted = sorted(set(numbers.ravel().tolist()))
     now, items = before, []
     pictures = {"as it was": _pictures(dcm, name, before)}
     for cycle in range(1, wanted[-1] + 1):
@@ -243,6 +245,11 @@ def measure(
     Example:
         >>> cp.metrics.measure(dcm, rows, ["digit"], judges=judges).table  # doctest: +SKIP
     """
+    if isinstance(interventions, str | Mapping):
+        raise QueryError(
+            f"interventions={interventions!r} cannot be measured: give a list of interventions, "
+            "such as [{'X': 1}] or ['X']"
+        )
     bound = bound_judges(dcm, judges or {})
     found = composition(dcm, rows, cycles, image=image, seed=seed, batch_size=batch_size)
     for do in interventions:
@@ -274,10 +281,9 @@ def _label(do: Intervention) -> str:
         return f"do({do})"
     if not isinstance(do, Mapping):
         return f"do({', '.join(do)})"
-    single = isinstance
     parts = []
     for name, value in do.items():
-        parts.append(f"{name}={value}" if single(value, str | int | float) else name)
+        parts.append(f"{name}={value}" if np.ndim(value) == 0 else name)
     return f"do({', '.join(parts)})"
 
 

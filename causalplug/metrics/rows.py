@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -87,10 +86,8 @@ class Asking:
 
     def _of_user(self, name: str, value: Any, count: int) -> Tensor:
         variable = self.dcm.variables[name]
-        one = isinstance(value, str) or np.ndim(value) <= len(variable.event_shape) - (
-            not variable.event_shape
-        )
-        found = variable.encode([value] if not variable.event_shape and one else value, name)
+        one = isinstance(value, str) and not variable.event_shape
+        found = variable.encode([value] if one else value, name)
         if len(found) == 1:
             found = found.expand(count, *found.shape[1:])
         if len(found) != count:

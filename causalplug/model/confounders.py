@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from causalplug.arguments import NAMES, Rule, read_argument
-from causalplug.errors import ConfounderWarning, MechanismError
+from causalplug.errors import ConfounderWarning, MechanismError, warn_caller
 from causalplug.graphs.confounders import confounder_cliques, confounder_key
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.base import Mechanism
@@ -104,13 +103,12 @@ def confounder_layout(
 def _tell_cover(component: Sequence[str], groups: Sequence[Sequence[str]]) -> None:
     inside = [group for group in groups if group[0] in component]
     shown = listed(component[:6]) + (" and others" if len(component) > 6 else "")
-    warnings.warn(
+    warn_caller(
         f"The bidirected edges among {shown} have more maximal cliques than edges. {len(inside)} "
         "confounder noises cover all edges, but a hidden cause of three or more variables that is "
         "in none of their groups (DCM.confounders.groups) cannot be learned. Give the groups that "
         "you want by confounders=.",
         ConfounderWarning,
-        stacklevel=4,
     )
 
 

@@ -3,10 +3,10 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalplug.plots.graph import arrow, draw_arcs, draw_variables, laid_out
 from causalplug.plots.layout import Arc, Place, arranged, clear_bend, columns_of, stacked
@@ -294,7 +294,7 @@ def _draw_box(ax: Axes, box: _Box) -> None:
     draw_variables(ax, box.inner, tinted=box.module.renderers)
 
 
-def _draw_causes(ax: Axes, plan: PlanShape, boxes: Any, across: float) -> None:
+def _draw_causes(ax: Axes, plan: PlanShape, boxes: Collection[_Box], across: float) -> None:
     """Thin arrows between boxes that run around names and titles where they can."""
     places = {}
     for box in boxes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -124,7 +124,7 @@ def _beyond(dcm: Model, terms: Sequence[CompiledTerm]) -> Iterator[Caveat]:
             yield from beyond_seen(dcm.history, seen_numbers(case.given))
 
 
-def _weak(overlap: Any) -> tuple[Caveat, ...]:
+def _weak(overlap: Overlap | None) -> tuple[Caveat, ...]:
     """What the rows say of the very question, as a caveat."""
     if overlap is None or not overlap.weak:
         return ()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from causalplug.errors import SamplingError
+from causalplug.errors import SamplingError, warn_caller
 from causalplug.networks import is_out_of_memory
 
 __all__ = ["Batches", "check_cells", "check_noise", "check_pool", "check_room"]
@@ -160,11 +159,10 @@ class Batches:
             ) from error
         self.size = tried // 2
         if not self.halved:
-            warnings.warn(
+            warn_caller(
                 f"A batch of {tried} rows does not fit into memory; going on with {self.size} and "
                 "halving further where needed. Give batch_size= to start there.",
                 RuntimeWarning,
-                stacklevel=4,
             )
         self.halved = True
         if torch.cuda.is_available():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from causalplug.data.source import Rows
 from causalplug.errors import MechanismError, TrainingError
@@ -62,7 +61,7 @@ def check_agreement(told: Sequence[Named]) -> None:
 def _version(mechanism: Mechanism) -> str:
     """What says which frozen generator it is, where it knows."""
     try:
-        facts: Any = mechanism.fingerprint()
+        facts: object = mechanism.fingerprint()
     except MechanismError:
         facts = mechanism.kind
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()

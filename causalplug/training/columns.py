@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from causalplug.caveats import Caveat
 from causalplug.data.source import Rows
-from causalplug.errors import MarginalWarning
+from causalplug.errors import MarginalWarning, warn_caller
 from causalplug.mechanisms.trainable.continuous import ContinuousSpline
 from causalplug.mechanisms.trainable.mixed import MixedSpline
 from causalplug.model.model import Model
@@ -80,18 +79,31 @@ def suit_columns(model: Model, tables: Sequence[Rows], seed: int) -> list[Caveat
             _tell(name, atoms, heavy)
             doubts += _caveats(name, values, atoms, heavy)
             continue
-        made = _mixed(mechanism, atoms, heavy, seed * 100_003 + place)
+        ends = _ends(atoms, [rows.values[name] for rows in having])
+        made = _mixed(mechanism, atoms, ends, heavy, seed * 100_003 + place)
         model.replace_mechanism(name, made)
     return doubts
 
 
-def _mixed(mechanism: ContinuousSpline, atoms: Tensor, heavy: bool, seed: int) -> MixedSpline:
+def _ends(atoms: Tensor, columns: Sequence[Tensor]) -> tuple[bool, bool]:
+    """Whether the first atom is the smallest value of all columns, and the last the largest."""
+    if not len(atoms):
+        return False, False
+    low = min(float(column.min()) for column in columns)
+    high = max(float(column.max()) for column in columns)
+    return low == float(atoms[0]), high == float(atoms[-1])
+
+
+def _mixed(
+    mechanism: ContinuousSpline, atoms: Tensor, ends: tuple[bool, bool], heavy: bool, seed: int
+) -> MixedSpline:
     network = mechanism.network
     return initialised(
         lambda: MixedSpline(
             mechanism.variable,
             network.parents,
             atoms=atoms.tolist(),
+            ends=ends,
             knots=_KNOTS if heavy else 0,
             confounder_size=network.confounder_size,
             hidden=mechanism.hidden,
@@ -107,13 +119,12 @@ def _tell(name: str, atoms: Tensor, heavy: bool) -> None:
         seen = [f"atoms (repeated values such as {float(atoms[0]):g})"]
     if heavy:
         seen += ["heavy tails"]
-    warnings.warn(
+    warn_caller(
         f"{name!r} has {' and '.join(seen)} in these rows, and its mechanism is a plain density: "
         "it was trained before, or its values need float64. Train a new model, which gets a "
         "mechanism that has them, on values less their mean, or declare the variable as Count() "
         "or Discrete().",
         MarginalWarning,
-        stacklevel=5,
     )
 
 

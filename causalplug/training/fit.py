@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from accelerate import Accelerator
 
@@ -41,7 +41,7 @@ __all__ = ["fit"]
 )
 def fit(
     dcm: Model,
-    sources: Any,
+    sources: object,
     *,
     output_dir: str | Path | None = None,
     seed: int = 0,

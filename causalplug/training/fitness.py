@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from causalplug.checks.fit import FitReport, check_fit
 from causalplug.data.source import Rows
-from causalplug.errors import FitWarning
+from causalplug.errors import FitWarning, warn_caller
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.model.model import Model
 from causalplug.tensors import rows_at
@@ -43,13 +42,12 @@ def check_generators(
         if isinstance(mechanism, FrozenMechanism):
             report = _check(dcm, name, mechanism, tables, minimum_rows, seed)
             if report.verdict == "unfit":
-                warnings.warn(
+                warn_caller(
                     f"The generator of {name!r} is unfit for the rows: "
                     f"{'; '.join(report.reasons)}. Answers that run through it inherit the "
                     "difference. Take another generator or label map, or train the mechanism; "
                     "check_fit=False leaves the check out.",
                     FitWarning,
-                    stacklevel=6,
                 )
             found.append(report)
     return found

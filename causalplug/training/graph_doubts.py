@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,7 +11,7 @@ from causalplug.caveats import Caveat
 from causalplug.checks.graph_check import check_graph
 from causalplug.checks.graph_report import GraphCheck
 from causalplug.data.source import Rows
-from causalplug.errors import GraphWarning
+from causalplug.errors import GraphWarning, warn_caller
 from causalplug.graphs.graph import CausalGraph
 from causalplug.variables import Variable
 
@@ -59,11 +58,10 @@ def graph_doubts(
     )
     if found:
         return []
-    warnings.warn(
+    warn_caller(
         f"The rows contradict the graph: {'; '.join(map(str, found.failed[:3]))}. Answers rest on "
         "the graph. See causalplug.check_graph, and the page on wrong graphs in the documentation.",
         GraphWarning,
-        stacklevel=2,
     )
     return [_caveat(found)]
 

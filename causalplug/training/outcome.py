@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +12,7 @@ import torch
 from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.data.source import Rows
-from causalplug.errors import ConvergenceWarning, TrainingError
+from causalplug.errors import ConvergenceWarning, TrainingError, warn_caller
 from causalplug.planning.module import Action
 from causalplug.planning.plan import Module, Plan
 from causalplug.selection import values_at
@@ -77,12 +76,11 @@ def _joint(run: Run, modules: Sequence[Module]) -> list[Distance]:
 def _tell_joint(report: TrainingReport) -> None:
     """Warn that modules fit one by one and not together, naming the worst distance."""
     worst = max(report.joint, key=lambda d: (not d.converged(report.tolerance), d.score))
-    warnings.warn(
+    warn_caller(
         "Every module has converged, but the whole model has not the distribution of the "
         f"rows: {worst.describe()}. The graph may leave an edge out. check_graph(graph, "
         "data) says which independence the rows do not have.",
         ConvergenceWarning,
-        stacklevel=5,
     )
 
 

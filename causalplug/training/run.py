@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from causalplug.data.source import Rows
-from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
+from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError, warn_caller
 from causalplug.files.weights import refuse_infinite
 from causalplug.mechanisms.trainable.continuous import ContinuousSpline
 from causalplug.mechanisms.trainable.mixed import MixedSpline
@@ -210,12 +209,11 @@ class Run:
             worst = max(
                 report.distances, key=lambda d: (not d.converged(self.config.tolerance), d.score)
             )
-            warnings.warn(
+            warn_caller(
                 f"Module {report.name} has not converged: {worst.describe()}. Modules that depend "
                 "on it inherit the error. Train longer (steps=), try another objective=, or look "
                 "at the data of this module.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         self.reports[position] = report
 

@@ -115,6 +115,8 @@ class Stack(nn.Module):
         members: Mechanisms of one shape.
     """
 
+    read: Tensor
+
     def __init__(self, members: Sequence[Member]):
         super().__init__()
         self.members = list(members)
@@ -137,6 +139,8 @@ class Stack(nn.Module):
             nn.Parameter(torch.zeros(count, 1, b, device=device)) for _, b in layers
         )
         used = torch.tensor([n.output_bias.numel() for n in networks], device=device)
+        read = torch.tensor([len(n.loc) for n in networks], device=device)
+        self.register_buffer("read", read)
         absent = torch.arange(self.outputs, device=device) >= used[:, None]
         self.register_buffer("absent", absent[:, None])
         with torch.no_grad():
@@ -171,6 +175,23 @@ class Stack(nn.Module):
         for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
             hidden = torch.baddbmm(bias, nn.functional.silu(hidden), weight)
         return hidden
+
+    def surprise(self, room: float) -> Tensor:
+        """Minus the log density ``(m,)`` of the weights under their prior, up to a constant.
+
+        Weights are normal, with a variance of ``room`` over the inputs of their layer (MacKay
+        1992; the variance of He et al. 2015, which networks start from, has a ``room`` of 2).
+        Added to what all rows of a member say, it counts for less the more rows there are. Biases
+        are free.
+
+        Args:
+            room: How widely outputs may spread over the inputs.
+        """
+        total = torch.zeros(len(self.members), device=self.read.device)
+        for place, weight in enumerate(self.weights):
+            inputs = weight.shape[1] if place else self.read
+            total = total + weight.square().sum((1, 2)) * inputs
+        return total / (2 * room)
 
     def log_prob(self, features: Tensor, values: Tensor) -> Tensor:
         """Log probability ``(m, b)`` of values; of continuous ones in their standard units."""

@@ -138,7 +138,7 @@ class BigGAN(nn.Module):
         return self.out(self.norm(self.attention(x)).relu()).tanh()
 
 
-def trained(network: nn.Module) -> nn.Module:
+def trained(network: nn.Module, size: int = 8) -> nn.Module:
     """The network with statistics and norms as training leaves them."""
     torch.manual_seed(3)
     with torch.no_grad():
@@ -152,7 +152,7 @@ def trained(network: nn.Module) -> nn.Module:
             for module in network.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
-            network(torch.randn(5, 8), inputs_of(network, 5))
+            network(torch.randn(5, size), inputs_of(network, 5))
     return network.eval()
 
 

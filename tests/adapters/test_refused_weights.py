@@ -36,6 +36,7 @@ SEVERAL = {
     "model and ema": ({"model": ZERO, "ema": WEIGHTS, "opt": {}}, "ema"),
     "lightning": ({"state_dict": ZERO, "ema_state_dict": WEIGHTS}, "ema_state_dict"),
     "G and its average": ({"G": ZERO, "D": ZERO, "G_ema": WEIGHTS}, "G_ema"),
+    "names of its own": ({"g": ZERO, "d": ZERO, "g_ema": WEIGHTS, "g_optim": {}}, "g_ema"),
     "nested": ({"model": ZERO, "model_ema": {"shadow": WEIGHTS, "decay": 0.9}}, "model_ema"),
     "two": ({"generator": ZERO, "model": WEIGHTS}, "generator"),
 }

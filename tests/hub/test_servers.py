@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -27,8 +28,17 @@ QUICK = {"HF_HUB_ETAG_TIMEOUT": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "1"}
 NAMES = ["config.json", "model.safetensors"]
 
 
-def answer(first: bytes, pause: float):
-    """A server that says ``first`` to whoever connects, and then nothing more."""
+def drip(connection: socket.socket, piece: bytes) -> None:
+    with connection, contextlib.suppress(OSError):
+        while True:
+            connection.sendall(piece)
+            if len(piece) < 100:
+                time.sleep(0.1)
+
+
+def answer(first: bytes, pause: float, piece: bytes = b""):
+    """A server that says ``first`` to whoever connects, and then ``piece`` again and again, or
+    nothing more."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -40,7 +50,9 @@ def answer(first: bytes, pause: float):
                 return
             if first:
                 connection.sendall(first)
-            if pause:
+            if piece:
+                threading.Thread(target=drip, args=(connection, piece), daemon=True).start()
+            elif pause:
                 kept.append(connection)
             else:
                 connection.close()
@@ -55,10 +67,18 @@ SERVERS = {
     "cutting": (b"", 0.0),
     "stopping in the middle": (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{", 60.0),
     "no server of the web": (b"220 mail ready\r\n", 0.0),
+    "dripping": (b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n{", 60.0, b" "),
+    "endless": (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+        60.0,
+        b"100000\r\n" + b" " * (1 << 20) + b"\r\n",
+    ),
 }
 
 
-@pytest.mark.parametrize("kind", SERVERS if EXHAUSTIVE else ["dead", "silent", "cutting"])
+@pytest.mark.parametrize(
+    "kind", SERVERS if EXHAUSTIVE else ["dead", "silent", "cutting", "dripping"]
+)
 def test_a_server_that_does_not_answer(hub, published, repo, cache, tmp_path, kind):
     """Without a cache an error of ours in seconds; with a complete one, the cache."""
     endpoint = "http://127.0.0.1:9"

@@ -156,3 +156,53 @@ def test_the_log_probability_of_an_atom_is_its_share(mechanism):
             parameter.mul_(0) if parameter.ndim == 2 else None
         found = mechanism.log_prob(torch.tensor([0.0]), parents)
     assert float(found) == pytest.approx(math.log(0.4), abs=0.01)
+
+
+def test_a_density_ends_at_atoms_that_are_the_extremes():
+    """Zeros and a cap: densities and masses make one distribution between them, noise is
+    recovered, and nothing is drawn beyond."""
+    torch.manual_seed(0)
+    made = MixedSpline(cp.Continuous(), {"T": cp.Discrete(2)}, atoms=[0.0, 3.0], ends=(True, True))
+    made.standardise(LOOSE[LOOSE < 3])
+    made = made.double()
+    again = MixedSpline.from_config(made.config()).double()
+    again.load_state_dict(made.state_dict())
+    draw = torch.Generator().manual_seed(1)
+    noise = {"normal": torch.randn(4000, generator=draw).double()}
+    noise["gumbel"] = -torch.empty(4000, 3).exponential_(generator=draw).log().double()
+    parents = {"T": torch.arange(4000) % 2}
+    grid = torch.linspace(0, 3, 20_001).double()[1:-1]
+    one = {"T": torch.ones(1, dtype=torch.int64)}
+    with torch.no_grad():
+        value = again(parents, noise)
+        inside = (value > 0) & (value < 3)
+        found = again.abduct(value, parents, prior=noise)["normal"]
+        density = again.log_prob(grid, one).exp()
+        mass = again.log_prob(torch.tensor([0.0, 3.0]).double(), one).exp().sum()
+    assert torch.equal(value, made(parents, noise).detach())
+    assert ((value >= 0) & (value <= 3)).all()
+    assert inside.any()
+    torch.testing.assert_close(found[inside], noise["normal"][inside], atol=1e-3, rtol=1e-3)
+    assert float(torch.trapezoid(density, grid) + mass) == pytest.approx(1, abs=0.002)
+
+
+def test_a_mechanism_that_was_saved_without_ends_has_none():
+    made = MixedSpline(cp.Continuous(), {}, atoms=[0.0])
+    config = {key: value for key, value in made.config().items() if key != "ends"}
+    assert MixedSpline.from_config(config).ends == (False, False)
+
+
+def test_a_capped_column_has_no_draws_beyond_its_cap():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=2000)
+    y = np.clip(x + rng.normal(size=2000), 0, 1.5)
+    dcm = cp.DCM(cp.CausalGraph.parse("X -> Y"), {"X": cp.Continuous(), "Y": cp.Continuous()})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        cp.fit(dcm, {"X": x, "Y": y}, steps=150, progress=False)
+    drawn = dcm.sample(20_000, seed=0)["Y"].to_numpy()
+    cap = np.float32(1.5)
+    assert drawn.min() == 0
+    assert drawn.max() == cap
+    assert np.mean(drawn == cap) == pytest.approx(np.mean(y == 1.5), abs=0.03)
+    assert np.mean(drawn == 0) == pytest.approx(np.mean(y == 0), abs=0.03)

@@ -154,3 +154,20 @@ def test_what_cannot_be_measured_is_refused():
         cp.metrics.composition(dcm, ROWS, 0)
     with pytest.raises(cp.MechanismError, match="declares no abduction"):
         cp.metrics.composition(cp.DCM(GRAPH, VARIABLES), ROWS)
+
+
+def test_interventions_are_a_list():
+    for one in ("D", {"T": 1.0}):
+        with pytest.raises(cp.QueryError, match="give a list of interventions"):
+            cp.metrics.measure(model(Linear()), ROWS, one)
+
+
+@pytest.mark.parametrize("cycles", ["3", 1.5, [], (1, 0)])
+def test_cycles_are_whole_numbers(cycles):
+    with pytest.raises(cp.QueryError, match="counted from 1"):
+        cp.metrics.composition(model(Linear()), ROWS, cycles)
+
+
+def test_a_number_of_numpy_is_named_as_what_was_set():
+    found = cp.metrics.effectiveness(model(Linear()), ROWS, {"D": np.int64(1)}, judges())
+    assert found.items[0].do == "do(D=1)"

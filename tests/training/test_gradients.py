@@ -11,6 +11,7 @@ import torch
 import causalplug as cp
 from causalplug.errors import MechanismError, PlanError
 from causalplug.mechanisms.frozen.conditional import ConditionalMechanism
+from causalplug.mechanisms.frozen.smoothness import smooth_inputs
 from causalplug.mechanisms.frozen.wrapped import WrappedModule
 from causalplug.planning.joint import joint_plan
 from causalplug.training.adversarial import RowGame
@@ -238,6 +239,15 @@ def test_a_mechanism_that_loses_gradients_without_saying_so_is_an_error():
     assert report.modules[0].gradients == {"G": "the score function of X"}
 
 
+def test_a_keyword_is_not_taken_for_what_it_is_given():
+    """Older releases of torch write a change of type as ``_to_copy(x, dtype=…)``."""
+    copied = {"op": "aten:_to_copy.default", "args": [{"step": "x"}], "name": "y"}
+    steps = {"inputs": ["x"], "output": "y", "tensors": {}}
+    for dtype, smooth in (("torch.float32", {"x"}), ("torch.int64", set())):
+        step = {**copied, "kwargs": {"dtype": {"dtype": dtype}}}
+        assert smooth_inputs({**steps, "steps": [step]}) == smooth
+
+
 def test_smooth_inputs_are_those_without_jumps():
     class Mixed(torch.nn.Module):
         def forward(self, a, b, c, d):
@@ -252,3 +262,17 @@ def test_smooth_inputs_are_those_without_jumps():
         "c": False,
         "d": False,
     }
+
+
+def test_an_argument_that_is_called_as_a_type_is_read():
+    """A cast of truth values has one argument by name, and its name is ``dtype``."""
+
+    class Cast(torch.nn.Module):
+        def forward(self, a, b):
+            made = torch.zeros_like(a)
+            made[:] = 1.0  # changes in place are written anew, with all casts
+            return a + made * (b > 0).float()
+
+    reads = [cp.Condition(name, cp.Continuous()) for name in "ab"]
+    made = cp.wrap(Cast(), cp.Continuous(), conditions=reads)
+    assert (made.passes_gradient("a"), made.passes_gradient("b")) == (True, False)

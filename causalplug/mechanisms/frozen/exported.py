@@ -93,7 +93,7 @@ def _check_references(steps: Named) -> None:
     """
     known = {*steps["inputs"], *steps["tensors"]}
     for step in steps["steps"]:
-        read = _mentioned([step["args"], step["kwargs"]])
+        read = _mentioned([*step["args"], *step["kwargs"].values()])  # a keyword may be "step"
         if missing := without(read, known):
             raise MechanismError(
                 f"The network cannot be used: its step {step['name']!r} reads {missing[0]!r}, "
@@ -184,6 +184,7 @@ def export_network(
                 module,
                 tuple(inputs),
                 dynamic_shapes=_rows_of(len(inputs)),
+                strict=False,  # the default since torch 2.7; before, plain dicts were refused
             )
             if any(map(_changes_in_place, exported.graph.nodes)):
                 exported = exported.run_decompositions({})  # the same without changes in place

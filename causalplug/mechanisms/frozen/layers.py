@@ -15,6 +15,9 @@ from causalplug.values import Named
 __all__ = ["LAYERS", "LayerList", "place"]
 
 
+_NO_STYLES: Mapping[str, Tensor] = {}
+
+
 class _View(nn.Module):
     """Rows in another shape, optionally with axes moved afterwards (for weights of channels-last
     frameworks)."""
@@ -83,8 +86,8 @@ class _Residual(nn.Module):
         self.shortcut = LayerList(shortcut, owner)
         self.scale = scale
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.shortcut(x) + self.scale * self.branch(x)
+    def styled(self, x: Tensor, styles: Mapping[str, Tensor]) -> Tensor:
+        return self.shortcut(x, styles) + self.scale * self.branch(x, styles)
 
 
 class _Attention(nn.Module):
@@ -144,6 +147,67 @@ class _Attention(nn.Module):
         return x + self.gamma * read
 
 
+class _ConditionalNorm(nn.Module):
+    """A normalisation whose scale and shift are read off a style: conditional batch normalisation
+    (de Vries et al. 2017; Brock et al. 2019), adaptive instance normalisation (Huang & Belongie
+    2017; Karras et al. 2019), or, with ``"identity"`` as its normalisation, FiLM.
+
+    ``norm(x) * (offset + scale(style)) + shift(style)``, channel by channel.
+
+    Args:
+        owner: Gets the layers' modules.
+        style: Name of the style.
+        norm: The normalisation, one layer without weights of its own or with them.
+        scale: What the style goes through to become the scale.
+        shift: What it goes through to become the shift; empty for none.
+        offset: Scale that an answer of zero stands for.
+    """
+
+    def __init__(
+        self,
+        owner: nn.Module,
+        style: str,
+        norm: Named,
+        scale: Sequence[Named],
+        shift: Sequence[Named] = (),
+        offset: float = 1.0,
+    ):
+        super().__init__()
+        self.style, self.offset = style, offset
+        self.norm = LayerList([norm], owner)
+        self.scale, self.shift = LayerList(scale, owner), None
+        if shift:
+            self.shift = LayerList(shift, owner)
+
+    def styled(self, x: Tensor, styles: Mapping[str, Tensor]) -> Tensor:
+        if self.style not in styles:
+            raise MechanismError(
+                f"A layer reads the style {self.style!r}, which this generator does not have; its "
+                f"styles are {', '.join(styles) or 'none'}. Add it to styles."
+            )
+        read = styles[self.style]
+        made = self.norm(x, styles) * _spread(self.offset + self.scale(read), x)
+        if self.shift is None:
+            return made
+        return made + _spread(self.shift(read), x)
+
+
+def _spread(rows: Tensor, over: Tensor) -> Tensor:
+    """Numbers of each channel ``(n, channels)``, as they meet feature maps."""
+    return rows.reshape(*rows.shape[:2], *[1] * (over.ndim - 2))
+
+
+class _Narrow(nn.Module):
+    """Consecutive features of a row, such as a part of the latent."""
+
+    def __init__(self, start: int, length: int):
+        super().__init__()
+        self.start, self.length = start, length
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.narrow(1, self.start, self.length)
+
+
 class _Affine(nn.Module):
     """``scale * x + shift`` with fixed numbers."""
 
@@ -193,6 +257,7 @@ LAYERS: Mapping[str, Callable[..., nn.Module]] = {
     "crop": _Crop,
     "pixel_norm": _PixelNorm,
     "affine": _Affine,
+    "narrow": _Narrow,
 }
 """Type of layer to its class; the other keys of a layer's configuration are the class's
 arguments."""
@@ -201,6 +266,7 @@ arguments."""
 _COMPOSITES: Mapping[str, Callable[..., nn.Module]] = {
     "residual": _Residual,
     "attention": _Attention,
+    "conditional_norm": _ConditionalNorm,
 }
 """Types of layers that place several modules themselves."""
 
@@ -259,9 +325,18 @@ class LayerList:
             place(owner, name, module)
         return module.eval()  # dropout is not among the owner's modules
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, styles: Mapping[str, Tensor] = _NO_STYLES) -> Tensor:
+        """What the layers make of ``x``.
+
+        Args:
+            x: Their input.
+            styles: What conditional normalisations read, by name.
+        """
         for module in self.modules:
-            x = module(x)
+            if isinstance(module, _ConditionalNorm | _Residual):
+                x = module.styled(x, styles)
+            else:
+                x = module(x)
         return x
 
 

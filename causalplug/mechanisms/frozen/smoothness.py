@@ -38,7 +38,7 @@ def smooth_inputs(steps: Named) -> frozenset[str]:
     operators: dict[str, str] = {}
     for step in steps["steps"]:
         operators[step["name"]] = _operator(step["op"])
-        read = list(_mentioned([step["args"], step["kwargs"]]))
+        read = list(_mentioned(_arguments(step)))
         reached: set[str] = set()
         for one in read:
             reached.update(smooth.get(one, ()))
@@ -65,7 +65,13 @@ def _jumps(step: Named, operators: Named) -> bool:
     if operator == "getitem":  # of values and their places: the places
         whole, place = step["args"]
         return operators.get(next(_mentioned(whole), "")) in _WITH_PLACES and place != 0
-    return any(kind in _INTEGERS for kind in _types([step["args"], step["kwargs"]]))
+    return any(kind in _INTEGERS for kind in _types(_arguments(step)))
+
+
+def _arguments(step: Named) -> list[Any]:
+    """What an operator is given; the names of its keywords are left out, of which one may be
+    ``dtype``."""
+    return [*step["args"], *step["kwargs"].values()]
 
 
 def _mentioned(item: Any) -> Iterator[str]:
@@ -77,8 +83,11 @@ def _types(item: Any) -> Iterator[str]:
 
 
 def _tagged(item: Any) -> Iterator[tuple[str, str]]:
-    """What a step reads that is no plain value: kind and name."""
-    if isinstance(item, dict) and len(item) == 1 and set(item) <= {"step", "dtype"}:
+    """What a step reads that is no plain value: kind and name.
+
+    An argument of an operator may be called as a kind is: then its value is no name.
+    """
+    if isinstance(item, dict) and _is_tag(item):
         yield next(iter(item.items()))
     elif isinstance(item, dict):
         for one in item.values():
@@ -86,3 +95,8 @@ def _tagged(item: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(item, list):
         for one in item:
             yield from _tagged(one)
+
+
+def _is_tag(item: Named) -> bool:
+    named = all(isinstance(value, str) for value in item.values())
+    return len(item) == 1 and set(item) <= {"step", "dtype"} and named

@@ -4,7 +4,7 @@ conditioner, and are saved as their arguments."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -61,8 +61,7 @@ class Conditioned(Mechanism):
         arguments = dict(config)
         variable = variable_from_dict(arguments.pop("variable"))
         parents = parents_from_config(arguments.pop("parents"))
-        made: Any = cls
-        return made(variable, parents, **arguments)
+        return cls(variable, parents, **arguments)
 
 
 class ConditionedImage(Conditioned):
@@ -79,8 +78,7 @@ class ConditionedImage(Conditioned):
         confounder_size: int,
         hidden: Sequence[int],
     ) -> Self:
-        made: Any = cls
-        return made(variable, parents, confounder_size=confounder_size)
+        return cls(variable, parents, confounder_size=confounder_size)
 
     @property
     def conditioner(self) -> Conditioner:

@@ -17,6 +17,7 @@ from causalplug.mechanisms.trainable.conditioner import (
 )
 from causalplug.mechanisms.trainable.continuous import spline_log_prob, spline_value
 from causalplug.mechanisms.trainable.marginal import Marginal
+from causalplug.mechanisms.trainable.truncated import Truncated
 from causalplug.networks import common_shape
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json
@@ -33,12 +34,14 @@ class MixedSpline(Exact, Conditioned):
     A value that is none is a monotone map of one standard normal, as in
     :class:`~causalplug.mechanisms.trainable.continuous.ContinuousSpline`, in the units of the
     marginal's normal scores where tails are heavy. The likelihood of an atom is its probability,
-    that of another value a density.
+    that of another value a density. Where an atom is the smallest or the largest value that there
+    is, such as a zero or a cap, the density ends at it.
 
     Args:
         variable: The continuous variable.
         parents: What is read of each parent, in order.
         atoms: Values of positive probability, ascending.
+        ends: Whether no value is below the first of the atoms, and none above the last.
         knots: Of the map to normal scores; 0 takes the values as they are.
         confounder_size: Numbers of confounder noise of one row.
         hidden: Widths of the hidden layers.
@@ -56,6 +59,7 @@ class MixedSpline(Exact, Conditioned):
         parents: Mapping[str, ParentSpec],
         *,
         atoms: Sequence[float] = (),
+        ends: Sequence[bool] = (False, False),
         knots: int = 0,
         confounder_size: int = 0,
         hidden: Sequence[int] = (64, 64),
@@ -66,6 +70,7 @@ class MixedSpline(Exact, Conditioned):
         self.parents = tuple(parents)
         self.hidden, self.bins, self.knots = tuple(hidden), bins, knots
         self.register_buffer("atoms", torch.tensor(list(map(float, atoms))))
+        self.ends = tuple(ends)
         self.choices = len(self.atoms) + 1
         self.noise = {"normal": NoiseSpec()}
         if self.choices > 1:
@@ -101,6 +106,27 @@ class MixedSpline(Exact, Conditioned):
         numbers = numbers.expand(*common_shape(numbers.shape[:-1], rows.shape), -1)
         return numbers[..., : self.choices], numbers[..., self.choices :]
 
+    def _truncated(self, numbers: Tensor) -> Truncated:
+        """The normals of values between the ends."""
+        bounds: list[Tensor | None] = []
+        for is_end, place in zip(self.ends, (0, -1), strict=True):
+            if not is_end:
+                bounds.append(None)
+                continue
+            units = self.marginal(self.atoms[place])[0].expand(numbers.shape[:-1])
+            bounds.append(spline_value(numbers, units, self.bins, inverse=True))
+        return Truncated(*bounds)
+
+    def _loose(self, numbers: Tensor, normal: Tensor) -> Tensor:
+        """Values that are no atoms."""
+        inside = self._truncated(numbers).drawn(normal)
+        found = self.marginal.inverse(spline_value(numbers, inside, self.bins))
+        if self.ends[0]:
+            found = found.clamp_min(self.atoms[0])
+        if self.ends[1]:
+            found = found.clamp_max(self.atoms[-1])
+        return found
+
     def forward(
         self,
         parents: Mapping[str, Tensor],
@@ -109,7 +135,7 @@ class MixedSpline(Exact, Conditioned):
     ) -> Tensor:
         """Floats ``(n,)``; gradients pass the choice straight through."""
         scores, numbers = self._numbers(noise["normal"], parents, confounder)
-        loose = self.marginal.inverse(spline_value(numbers, noise["normal"], self.bins))
+        loose = self._loose(numbers, noise["normal"])
         if self.choices == 1:
             return loose
         perturbed = scores + noise["gumbel"]
@@ -130,6 +156,8 @@ class MixedSpline(Exact, Conditioned):
         which = self._which(value).expand(scores.shape[:-1])
         chosen = torch.log_softmax(scores, -1).gather(-1, which.unsqueeze(-1)).squeeze(-1)
         density = spline_log_prob(numbers, units, self.bins) + log_slope
+        if any(self.ends):
+            density = density - self._truncated(numbers).log_probability.to(density.dtype)
         return chosen + torch.where(which == self.choices - 1, density, 0.0)
 
     def abduct(
@@ -144,7 +172,10 @@ class MixedSpline(Exact, Conditioned):
         from nothing but zeros and the largest score without it."""
         scores, numbers = self._numbers(value, parents, confounder)
         which = self._which(value).expand(scores.shape[:-1])
-        normal = spline_value(numbers, self.marginal(value)[0], self.bins, inverse=True)
+        units = self.marginal(value)[0]
+        normal = self._truncated(numbers).undrawn(
+            spline_value(numbers, units, self.bins, inverse=True)
+        )
         if self.choices == 1:
             return {"normal": normal}
         if prior is None:
@@ -168,6 +199,7 @@ class MixedSpline(Exact, Conditioned):
     def settings(self) -> Json:
         return {
             "atoms": self.atoms.tolist(),
+            "ends": list(self.ends),
             "knots": self.knots,
             "hidden": list(self.hidden),
             "bins": self.bins,
