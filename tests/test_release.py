@@ -229,4 +229,7 @@ def test_the_lowest_allowed_versions_are_those_that_are_tested():
             pinned = Requirement(line)
             tested[pinned.name] = Version(next(iter(pinned.specifier)).version)
     tools = {"ruff", "mypy", "setuptools", "sphinx", "myst-parser", "furo"}
-    assert {name: bound for name, bound in bounds.items() if name not in tools} == tested
+    behind = {"pyparsing"}  # read by pydot, whose own bound is too low for it
+    assert {name: bound for name, bound in bounds.items() if name not in tools} == {
+        name: version for name, version in tested.items() if name not in behind
+    }

@@ -15,7 +15,7 @@ from causalplug.errors import DataError
 
 __all__ = ["TREES", "OverBudget", "Ratios", "event_ratio", "reduced", "representatives"]
 
-TREES = 60
+TREES, RATE = 60, 0.1
 _LEAVES = 8
 _BINS = 32  # of a feature where there are several: six times as fast as all 255
 _FINE = 255  # where there are one or two, so that rare events are seen sharply
@@ -31,6 +31,7 @@ def event_ratio(
     folds: int = 5,
     judged: int | None = None,
     trees: int = TREES,
+    rate: float = RATE,
     seed: int = 0,
 ) -> np.ndarray:
     """p(features | event) / p(features) on the rows, by trees that never saw the row.
@@ -45,6 +46,7 @@ def event_ratio(
         folds: Number of parts of the cross-fitting.
         judged: Number of parts whose rows are judged, the first ones; all by default.
         trees: Number of boosted trees.
+        rate: Their learning rate.
         seed: Seed of the parts and of the choice of rows.
 
     Returns:
@@ -64,7 +66,7 @@ def event_ratio(
     for inside, ones, zeros in itertools.islice(_parts(base, happened, folds), judged):
         if len(ones):
             classes = features[ones], features[zeros]
-            found.append(_odds(*classes, event[ones], features[inside], trees, seed))
+            found.append(_odds(*classes, event[ones], features[inside], trees, rate, seed))
         else:
             found.append(np.zeros(len(inside)))
     return np.concatenate(found)
@@ -87,6 +89,7 @@ class Ratios:
         folds: Number of parts of the cross-fitting.
         trees: Number of boosted trees.
         limit: Work that is allowed, in trees of a few small leaves; None for any.
+        rate: Learning rate of the trees.
         judged: Number of the parts whose rows are judged, at most; None for all.
         work: Work that was done.
         by_chance: Share of the rows that lacks an event by chance, and its variance, by what is
@@ -97,6 +100,7 @@ class Ratios:
     seed: int
     folds: int = 5
     trees: int = TREES
+    rate: float = RATE
     limit: float | None = None
     judged: int | None = None
     work: float = 0.0
@@ -123,6 +127,7 @@ class Ratios:
                 folds=self.folds,
                 judged=parts,
                 trees=self.trees,
+                rate=self.rate,
                 seed=self.seed,
             )
         return self._known[key]
@@ -186,6 +191,7 @@ def _odds(
     shares: np.ndarray,
     at: np.ndarray,
     count: int,
+    rate: float,
     seed: int,
 ) -> np.ndarray:
     """Balanced odds of ``ones``, weighted by ``shares``, against ``zeros``."""
@@ -198,6 +204,7 @@ def _odds(
     bins = _BINS if at.shape[1] > 2 else _FINE
     seen, at = _binned(np.concatenate([ones, zeros]), weights, at, bins)
     trees = HistGradientBoostingClassifier(
+        learning_rate=rate,
         max_iter=count,
         max_leaf_nodes=_LEAVES,
         max_bins=bins,

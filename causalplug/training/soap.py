@@ -16,6 +16,7 @@ _ROWS, _COLUMNS = _SIDES = ("rows", "columns")
 _MEMORY = 0.95  # of the second moments of rows and columns
 _EVERY = 5  # steps between two bases
 _EPSILON = 1e-8
+_TOO_LARGE = 1.2  # beyond any update of Adam of rate one, with betas of .9 and .95
 
 
 class Soap(torch.optim.Optimizer):
@@ -23,6 +24,9 @@ class Soap(torch.optim.Optimizer):
 
     Networks of a few thousand numbers need half as many updates or less than with Adam, each at
     half more of its cost. Vectors stay in their own basis.
+
+    When a basis turns, second moments stay where they are, so that a gradient can meet one that is
+    far too small for it. No number therefore moves further than Adam could move it.
 
     Args:
         parameters: Batches ``(…, rows, columns)`` of matrices, or vectors.
@@ -75,7 +79,8 @@ def _update(state: State, gradient: Tensor, fast: float, slow: float) -> Tensor:
     state["second"].mul_(slow).addcmul_(turned, turned, value=1 - slow)
     unbiased = math.sqrt(1 - slow**step) / (1 - fast**step)
     root = state["second"].sqrt().add_(_EPSILON)
-    return _between(state, state["first"] / root, back=True).mul_(unbiased)
+    update = (state["first"] / root).mul_(unbiased).clamp_(-_TOO_LARGE, _TOO_LARGE)
+    return _between(state, update, back=True)
 
 
 def _see(state: State, gradient: Tensor, step: int) -> None:

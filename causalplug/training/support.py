@@ -32,7 +32,8 @@ _TOLERANCE = 0.1  # share without support from which an answer carries a caveat
 _MOST = 1_000_000  # rows of a source that are looked at
 _ROWS = 1500  # that stand for all in a classifier
 _THRESHOLD, _FEWEST = 0.1, 5  # as for check_overlap
-_FOLDS, _JUDGED, _TREES = 3, 2, 40  # fewer than for a question that is asked
+_FOLDS, _JUDGED = 3, 2  # fewer than for a question that is asked
+_TREES, _RATE = 20, 0.2  # fewer, of larger steps
 _WORK, _WORK_EACH = 5000, 300  # work of Ratios that is allowed, and more of it for every variable
 _UNCHECKED = (
     "whether the rows support interventions on {} was not checked, as the time of training is not "
@@ -106,7 +107,7 @@ def overlap_records(
         model,
         [rows.source for rows in tables],
         rows_of(model.graph, data, dict.fromkeys(wide, _itself)),
-        Ratios(_ROWS, seed, _FOLDS, _TREES, limit, _JUDGED),
+        Ratios(_ROWS, seed, _FOLDS, _TREES, _RATE, limit, _JUDGED),
     )
     found: list[OverlapRecord] = []
     for name, values in _interventions(model, data):

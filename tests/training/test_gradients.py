@@ -262,3 +262,17 @@ def test_smooth_inputs_are_those_without_jumps():
         "c": False,
         "d": False,
     }
+
+
+def test_an_argument_that_is_called_as_a_type_is_read():
+    """A cast of truth values has one argument by name, and its name is ``dtype``."""
+
+    class Cast(torch.nn.Module):
+        def forward(self, a, b):
+            made = torch.zeros_like(a)
+            made[:] = 1.0  # changes in place are written anew, with all casts
+            return a + made * (b > 0).float()
+
+    reads = [cp.Condition(name, cp.Continuous()) for name in "ab"]
+    made = cp.wrap(Cast(), cp.Continuous(), conditions=reads)
+    assert (made.passes_gradient("a"), made.passes_gradient("b")) == (True, False)

@@ -50,6 +50,21 @@ def test_a_curved_loss_falls_much_faster_than_with_adam() -> None:
     assert turned < usual / 100
 
 
+def test_no_number_moves_further_than_adam_could_move_it() -> None:
+    """Rare large gradients turn the bases away from the second moments of the others."""
+    matrix = torch.zeros(16, 16, requires_grad=True)
+    optimizer = Soap([matrix], lr=1.0, betas=(0.9, 0.95))
+    draw = torch.Generator().manual_seed(3)
+    for step in range(200):
+        before = matrix.detach().clone()
+        size = 1e-3 if step % 15 else 1.0
+        sides = torch.randn(16, 2, generator=draw), torch.randn(2, 16, generator=draw)
+        matrix.grad = size * (sides[0] @ sides[1])
+        optimizer.step()
+        root_mean_square = (matrix.detach() - before).square().mean().sqrt()
+        assert root_mean_square <= 1.2001
+
+
 def test_vectors_move_as_with_adam() -> None:
     draw = torch.Generator().manual_seed(1)
     gradients = torch.randn(20, 5, generator=draw)

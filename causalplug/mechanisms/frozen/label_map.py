@@ -59,6 +59,7 @@ class LabelMap:
             probabilities.
 
     Example:
+        >>> from causalplug.variables import Discrete
         >>> table = {0: {3: .75, 8: .25}, 1: 8}
         >>> shown = LabelMap.from_table(table, {"D": Discrete(2)}, [Label("digit", 10)])
         >>> shown.stochastic, shown.probabilities_given({"D": torch.tensor([0])})[0, 3].item()

@@ -83,8 +83,11 @@ def _types(item: Any) -> Iterator[str]:
 
 
 def _tagged(item: Any) -> Iterator[tuple[str, str]]:
-    """What a step reads that is no plain value: kind and name."""
-    if isinstance(item, dict) and len(item) == 1 and set(item) <= {"step", "dtype"}:
+    """What a step reads that is no plain value: kind and name.
+
+    An argument of an operator may be called as a kind is: then its value is no name.
+    """
+    if isinstance(item, dict) and _is_tag(item):
         yield next(iter(item.items()))
     elif isinstance(item, dict):
         for one in item.values():
@@ -92,3 +95,8 @@ def _tagged(item: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(item, list):
         for one in item:
             yield from _tagged(one)
+
+
+def _is_tag(item: Named) -> bool:
+    named = all(isinstance(value, str) for value in item.values())
+    return len(item) == 1 and set(item) <= {"step", "dtype"} and named
