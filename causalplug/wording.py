@@ -27,6 +27,8 @@ def add_note(error: BaseException, text: str) -> None:
         error.add_note(text)
     else:
         error.__dict__.setdefault("__notes__", []).append(text)
+        if isinstance(error, KeyboardInterrupt):  # tracebacks of Python 3.10 show no notes
+            error.args = ("\n".join([*map(str, error.args), text]),)
 
 
 def shortened(text: object, most: int = _LONGEST) -> str:

@@ -182,6 +182,8 @@ class Plan:
         Raises:
             PlanError: Keys are missing or unknown, or the version is not known.
         """
+        if not isinstance(data, Mapping):
+            raise PlanError(f"a plan is read from a mapping, not from {type(data).__name__}")
         data = {"strategy": "modular", **data}
         keys = {"version", "graph", "sources", "asked", "strategy", "pulls", "modules", "edges"}
         given = set(data) - {"fits", "candidates"}

@@ -77,7 +77,7 @@ def test_a_pulled_module_is_not_trained(donor, repo, cache):
     report = cp.fit(
         dcm, cp.DataSource(rows), steps=5, objective="likelihood", progress=False, seed=0
     )
-    assert [m.variables for m in report.modules] == [("W",), ("Y",)] or len(report.modules) == 2
+    assert sorted(m.variables for m in report.modules) == [("W",), ("Y",)]
     assert all(
         torch.equal(before[key], value) for key, value in dcm.mechanism("N").state_dict().items()
     )

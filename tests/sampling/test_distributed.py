@@ -27,7 +27,19 @@ tables = {
     ),
 }
 from accelerate import PartialState
+from causalplug.sampling import distributed
 state = PartialState()
+def work():
+    if state.process_index == 1:
+        raise ValueError("no memory")
+    return 1
+try:
+    distributed._together(work)
+except Exception as error:
+    stopped = f"{type(error).__name__}: {error}"
+expected = ["SamplingError: Another process has stopped: ValueError: no memory",
+            "ValueError: no memory"]
+assert stopped == expected[state.process_index], stopped
 assert state.num_processes == 2
 for name, table in tables.items():
     table.to_json(f"{sys.argv[1]}/{name}-{state.process_index}.json")
@@ -49,7 +61,7 @@ def _single() -> dict[str, pd.DataFrame]:
     }
 
 
-def test_two_processes_make_the_sample_of_one(tmp_path: Path) -> None:
+def test_two_processes_make_the_sample_of_one_and_stop_together(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

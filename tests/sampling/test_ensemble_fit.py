@@ -24,7 +24,7 @@ def test_members_are_trained_from_their_own_seeds(tmp_path):
     weights = [member.trained_tensors() for member in ensemble]
     assert any(not bool((weights[0][key] == weights[1][key]).all()) for key in weights[0])
     row = ensemble.ate("Y", "X", n=20_000).table.iloc[0]
-    assert row["low"] < 0.5 < row["high"] or abs(row["estimate"] - 0.5) < 0.05
+    assert abs(row["estimate"] - 0.5) < 0.05
 
 
 def test_one_seed_is_refused_before_anything_is_trained():
