@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,13 @@ from accelerate import Accelerator
 
 import causalplug as cp
 from recipes.common import Run, parser
-from recipes.morphomnist import data, strokes
+from recipes.morphomnist import strokes
 from recipes.morphomnist.flow import trained_flow
-from recipes.morphomnist.own_judges import own_judges, shifted
+from recipes.morphomnist.own_judges import own_judges
+from recipes.morphomnist.worlds import World, drawn, morpho
 
 GRAPH = "thickness -> intensity; thickness -> image; intensity -> image; digit -> image"
 DO = ["thickness", "intensity", "digit"]
-COPIES = 3  # shifted images beside each of Morpho-MNIST
 FAMILIES = ("vae", "residual", "flow", "counterfactual", "judged")
 MORE = ("guided",)
 OBJECTIVE = {"vae": "likelihood", "residual": "likelihood"}
@@ -29,63 +28,6 @@ GUIDANCE = {"flow": 1.0, "guided": 2.0}
 """Flows are trained before they are part of a model; ``guided`` exaggerates the parents."""
 TWIN = {"residual": "vae", "guided": "flow"}
 """Families that have the weights of another."""
-
-
-@dataclass(frozen=True)
-class World:
-    """Rows to learn from, rows to judge by, and what judges them."""
-
-    variables: dict[str, cp.Variable]
-    train: dict[str, Any]
-    judged: dict[str, Any]
-    judges: dict[str, cp.Mechanism]
-    encoder: Any
-    brightest: float
-    places: np.ndarray | None = None
-
-
-def drawn(rows: int, held: int, seed: int) -> World:
-    """The world of strokes."""
-    columns, places = strokes.strokes(rows + held, seed)
-    image = cp.Image(1, strokes.SIZE, strokes.SIZE)
-    variables = {
-        "thickness": cp.Continuous(),
-        "intensity": cp.Continuous(),
-        "digit": cp.Discrete(strokes.SHAPES),
-        "image": image,
-    }
-    train, judged = _split(columns, rows, held)
-
-    def profile(images: Any) -> Any:
-        """Ink of every row and of every column."""
-        return (
-            images[:, 0]
-            .sum(2)
-            .new_tensor(np.concatenate([images[:, 0].sum(2), images[:, 0].sum(1)], 1))
-        )
-
-    return World(variables, train, judged, strokes.judges(image), profile, 1.0, places[rows:])
-
-
-def morpho(folder: str, lenet: str, rows: int, held: int, seed: int) -> World:
-    """Morpho-MNIST, judged by the benchmark's own three judges."""
-    train, judged = _split(data.load(folder), rows, held)
-    train = shifted(train, COPIES, seed)
-    variables = {
-        "thickness": cp.Continuous(),
-        "intensity": cp.Continuous(),
-        "digit": cp.Discrete(10),
-        "image": data.IMAGE,
-    }
-    judges, features = data.judges(folder), data.lenet_features(lenet)
-    return World(variables, train, judged, judges, features, 255.0)
-
-
-def _split(
-    columns: Mapping[str, Any], rows: int, held: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    first = {name: column[:rows] for name, column in columns.items()}
-    return first, {name: column[rows : rows + held] for name, column in columns.items()}
 
 
 def mechanism(world: World, family: str, run: Run) -> cp.Mechanism:
