@@ -123,8 +123,6 @@ def _column(values: object) -> object:
         values = [values]
     if isinstance(values, TextColumn):
         return values.to_numpy()
-    if not isinstance(values, list | tuple):
+    if not isinstance(values, list | tuple) or any(isinstance(v, list | tuple) for v in values):
         return values
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column
+    return np.fromiter(values, object, len(values))
