@@ -175,7 +175,7 @@ def test_a_bank_is_filled_by_all_processes_together(forks, tmp_path):
         assert status == 0, told
     shares = [filled(tmp_path / "two", rank) for rank in range(2)]
     assert sum(painted for painted, _ in shares) == 120
-    assert all(30 <= painted <= 90 for painted, _ in shares)
+    assert all(50 <= painted <= 70 for painted, _ in shares)  # nine batches of 7 or fewer
     assert all(same(found, right) for _, found in shares)
 
     killed, whole = forks.together(fill, tmp_path / "killed", killed=0)

@@ -483,8 +483,8 @@ def bound_gan(folder):
 
 
 def fill_bank(folder, *, killed=None):
-    """A bank of 2 x 60 samples, in batches of 7 that take a while; the process ``killed`` dies
-    while it draws its third."""
+    """A bank of 2 x 60 samples, in batches of 7 that both processes draw in step; the process
+    ``killed`` dies while it draws its third, and the other draws nothing before."""
     import json
 
     import torch
@@ -495,15 +495,22 @@ def fill_bank(folder, *, killed=None):
     state = PartialState(cpu=True)
     mechanism, encoder = bound_gan(folder / f"own-{state.process_index}")
     paint, painted = type(mechanism).generate, []
+    other = 1 - state.process_index
 
-    def slowly(self, labels, noise):
+    def in_step(self, labels, noise):
         painted.append(len(labels))
-        time.sleep(0.02)
-        if state.process_index == killed and len(painted) == 3:
-            die()
+        (folder / f"draws-{state.process_index}-{len(painted)}").touch()
+        if state.process_index == killed:
+            if len(painted) == 3:
+                die()
+        elif state.num_processes == 2:
+            awaited = folder / f"draws-{other}-{len(painted) if killed is None else 3}"
+            deadline = time.monotonic() + 30
+            while not awaited.exists() and time.monotonic() < deadline:
+                time.sleep(0.001)
         return paint(self, labels, noise)
 
-    type(mechanism).generate = slowly
+    type(mechanism).generate = in_step
     state.wait_for_everyone()
     bank = SampleBank(
         mechanism,
