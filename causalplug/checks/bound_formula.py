@@ -20,10 +20,30 @@ from causalplug.identification.factors import Polynomial, add, scaled
 
 __all__ = ["Fraction", "formula_ends"]
 
-Fraction = tuple[float, Polynomial, Polynomial | None]
-"""Coefficient, numerator and denominator of a term; None stands for one."""
-
 _SMALL = 1e-9  # a denominator that may be zero
+
+
+@dataclass(frozen=True, eq=False)
+class Fraction:
+    """A term as a ratio of two polynomials.
+
+    Attributes:
+        coefficient: What the ratio is multiplied by in the query.
+        above, below: Numerator and denominator; None stands for one.
+        natural: What the ratio lies between whatever the model: 0 and 1 for a probability, the
+            smallest and the largest value of the outcome for an expectation.
+    """
+
+    coefficient: float
+    above: Polynomial
+    below: Polynomial | None
+    natural: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """What the term, with its coefficient, lies between."""
+        low, high = sorted(self.coefficient * end for end in self.natural)
+        return low, high
 
 
 @dataclass(frozen=True)
@@ -42,6 +62,10 @@ class _Range:
     def known(self) -> bool:
         """Whether the two are one, and proved."""
         return self.low.sharp and self.high.sharp and self.low.value == self.high.value
+
+    def within(self, natural: tuple[float, float]) -> _Range:
+        """The ends, cut at what no model reaches past."""
+        return _Range(self.low.within(natural), self.high.within(natural))
 
 
 def formula_ends(
@@ -77,8 +101,9 @@ class _Parts:
         if isinstance(formula, Number):
             return _known(formula.number)
         if isinstance(formula, Leaf):
-            _, above, below = self.parts[formula.position]
-            return self._ratio(above, below or {frozenset(): 1.0})
+            part = self.parts[formula.position]
+            found = self._ratio(part.above, part.below or {frozenset(): 1.0})
+            return found.within(part.natural)
         above_, below_ = self._linear(formula.left), self._linear(formula.right)
         if formula.sign == "/" and above_ is not None and below_ is not None:
             return self._ratio(above_, below_)
@@ -119,15 +144,15 @@ class _Parts:
         return _scaled(formula, left, right)
 
     def _term(self, position: int) -> Polynomial | None:
-        coefficient, above, below = self.parts[position]
-        if below is None:
-            return scaled(coefficient, above)
-        bottom = self.fitted.reduce(below)
+        part = self.parts[position]
+        if part.below is None:
+            return scaled(part.coefficient, part.above)
+        bottom = self.fitted.reduce(part.below)
         if not bottom.known:
             return None
         if bottom.constant <= 0:
             raise Infeasible("the evidence has probability zero")
-        return scaled(coefficient / bottom.constant, above)
+        return scaled(part.coefficient / bottom.constant, part.above)
 
 
 def _scaled(formula: Operation, left: Polynomial, right: Polynomial) -> Polynomial | None:
