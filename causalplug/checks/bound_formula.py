@@ -96,8 +96,7 @@ class _Parts:
         """The ends of a formula."""
         plain = self._linear(formula)
         if plain is not None:
-            low, high = (extreme(self.fitted, plain, s, nodes=self.nodes) for s in (1, -1))
-            return _Range(low, high)
+            return _Range(self._extreme(plain, 1), self._extreme(plain, -1))
         if isinstance(formula, Number):
             return _known(formula.number)
         if isinstance(formula, Leaf):
@@ -111,22 +110,26 @@ class _Parts:
 
     def _ratio(self, above: Polynomial, below: Polynomial) -> _Range:
         """The ends of a ratio of two polynomials, the lower one being a sum of probabilities."""
-        least, most = (extreme(self.fitted, below, s, nodes=self.nodes) for s in (1, -1))
-        if least.value < -_SMALL:
-            tops = [extreme(self.fitted, above, s, nodes=self.nodes) for s in (1, -1)]
-            return _combined("/", _Range(tops[0], tops[1]), _Range(least, most))
-        if most.value <= _SMALL:
-            raise Infeasible("what is divided by is zero in every model")
-        low, high = (self._end(above, below, s, least.value <= _SMALL) for s in (1, -1))
-        return _Range(low, high)
+        if min(below.values(), default=0.0) < 0 and self._extreme(below, 1).value < -_SMALL:
+            tops, bottoms = (
+                _Range(self._extreme(part, 1), self._extreme(part, -1)) for part in (above, below)
+            )
+            return _combined("/", tops, bottoms)
+        return _Range(self._end(above, below, 1), self._end(above, below, -1))
 
-    def _end(self, above: Polynomial, below: Polynomial, sign: int, open_: bool) -> Extreme:
+    def _end(self, above: Polynomial, below: Polynomial, sign: int) -> Extreme:
+        """An end of a ratio; infinite where what is divided by may be zero."""
         try:
             return extreme_ratio(self.fitted, above, below, sign, nodes=self.nodes)
         except Infeasible:
-            if not open_:
+            if self._extreme(below, -1).value <= _SMALL:
+                raise Infeasible("what is divided by is zero in every model") from None
+            if self._extreme(below, 1).value > _SMALL:
                 raise
             return Extreme(-sign * math.inf, -sign * math.inf)
+
+    def _extreme(self, polynomial: Polynomial, sign: int) -> Extreme:
+        return extreme(self.fitted, polynomial, sign, nodes=self.nodes)
 
     def _linear(self, formula: Formula) -> Polynomial | None:
         """The formula as one polynomial, None if it is none."""

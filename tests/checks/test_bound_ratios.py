@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
 import causalplug as cp
+from causalplug.checks import linear_program
 from tests.scm import random_scm
 
 BOW = cp.CausalGraph.parse("X -> Y; X <-> Y")
@@ -104,3 +106,18 @@ def test_a_conditional_probability_stays_one_where_its_evidence_may_be_impossibl
     ratio = cp.bounds(TWO, gap.replace(" - ", " / "), p)
     assert ratio.low >= 0
     assert ratio.high == pytest.approx(2.5, abs=1e-6)
+
+
+def test_a_resampled_ratio_takes_two_linear_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for each end; rows that some model explains as they are need none to be moved."""
+    cell = np.random.default_rng(0).choice(4, size=2000, p=P.ravel())
+    found = cp.bounds(BOW, "RR(Y, X)", {"X": cell // 2, "Y": cell % 2}, resamples=20)
+    solved = []
+
+    def counted(*args: object, **options: object) -> object:
+        solved.append(args)
+        return linprog(*args, **options)
+
+    monkeypatch.setattr(linear_program, "linprog", counted)
+    assert found.low < found.interval()[1]
+    assert len(solved) <= 2 * 20
