@@ -183,7 +183,7 @@ class Stack(nn.Module):
         Weights are normal, with a variance of ``room`` over the inputs of their layer (MacKay
         1992; the variance of He et al. 2015, which networks start from, has a ``room`` of 2).
         Beside what all rows of a member say, it counts for less the more rows there are. Biases
-        are free. Its gradient is known, so that a step costs one operation for every layer.
+        are free. Its gradient is known, so that a step costs two operations for every layer.
 
         Args:
             share: ``(m,)`` how much one unit of each member's log prior counts, over ``room``.
@@ -191,7 +191,7 @@ class Stack(nn.Module):
         for place, weight in enumerate(self.weights):
             inputs = weight.shape[1] if place else self.read
             if weight.grad is not None:
-                weight.grad.addcmul_(weight, (share * inputs)[:, None, None])
+                weight.grad.add_((share * inputs)[:, None, None] * weight)
 
     def log_prob(self, features: Tensor, values: Tensor) -> Tensor:
         """Log probability ``(m, b)`` of values; of continuous ones in their standard units."""
