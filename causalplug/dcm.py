@@ -202,17 +202,17 @@ class DCM(Shareable, Samples, Effects):
     def __str__(self) -> str:
         """A table of the variables and their mechanisms, and what the answers rest on."""
         rows = self.summary()
-        title = f"DCM of {len(rows) - 1} variables. {self.basis}"
+        title = f"DCM with {len(rows) - 1} variables. {self.basis}"
         return "\n".join([title, "", *aligned(rows)])
 
     def __repr__(self) -> str:
-        return f"<DCM of {len(self.variables)} variables: {', '.join(self.variables)}>"
+        return f"<DCM with {len(self.variables)} variables: {', '.join(self.variables)}>"
 
     def _repr_html_(self) -> str:
         from causalplug.notebook import html_paragraph, html_table
 
         head, *rows = self.summary()
-        text = f" of {len(rows)} variables. {self.basis}"
+        text = f" with {len(rows)} variables. {self.basis}"
         return html_paragraph("DCM", text) + html_table(head, rows)
 
 

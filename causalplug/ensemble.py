@@ -403,7 +403,8 @@ class Ensemble:
             effective_sample_size=_column(answers, "effective_sample_size").sum(0),
             disagreement=spread,
         )
-        words = f"{level:.0%} intervals: the sampling of the rows, of training and of the model."
+        words = f"{level:.0%} intervals cover the sampling of the rows, training and the Monte-"
+        words += "Carlo error."
         without = [answer for answer in answers if answer.table["low"].isna().all()]
         if np.isnan(sampling).all():
             words = (without or [first])[0].interval

@@ -75,7 +75,9 @@ def test_a_model_a_report_and_an_answer_are_tables():
     cells = [cell.text or "" for cell in well_formed(report._repr_html_()).iter("td")]
     assert {module.name for module in report.modules} <= set(cells)
     assert f"{report.modules[0].distances[0].tvd:.4f}" in cells
+    assert "total variation distance from held-out rows" in str(report)
     answer = dcm.estimate("P(A=1 | do(D=1))", n=500)
+    assert "95% intervals cover the sampling of" in str(answer)
     assert f"{answer.value:.4g}" in answer._repr_html_()
 
 

@@ -473,13 +473,13 @@ class Model(nn.Module):
     def basis(self) -> str:
         """One sentence: what the answers of the model rest on."""
         if self.sources is None:
-            return "Not trained: nothing is known about which questions data determine."
+            return "Not trained: which questions it can answer depends on the data to come."
         names = ", ".join(str(source.name) for source in self.sources)
-        return f"Answers what is identifiable from {names}."
+        return f"It answers every question that is identifiable from {names}."
 
     def summary(self) -> list[tuple[str, ...]]:
         """A table of the variables with their mechanisms; the first row is its head."""
-        head = ("variable", "kind", "parents", "confounded with", "mechanism", "")
+        head = ("variable", "kind", "parents", "confounded with", "mechanism", "state")
         return [head, *map(self._summary_row, self.graph.variables)]
 
     def _summary_row(self, name: str) -> tuple[str, ...]:

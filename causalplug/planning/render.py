@@ -117,12 +117,12 @@ def _notes(plan: PlanLike) -> list[str]:
     if depth == 1:
         order = "all modules are independent"
     else:
-        order = f"{depth} generations: what is trained through comes first"
+        order = f"{depth} generations: modules come after those that they are trained through"
     notes = [f"{order[0].upper()}{order[1:]}."]
     if not plan.asked and any(module.action == Action.PULL for module in plan.modules):
         notes.append(
-            "PULL: a pretrained generator could be plugged in; say which you have, and they are "
-            "planned in."
+            "PULL: a pretrained generator can be used here. Name yours to plan with it "
+            "(available=, or --available)."
         )
     for pull in plan.pulls:
         if pull.verdict != PullVerdict.PULL:
@@ -152,8 +152,8 @@ def _open(plan: PlanLike) -> list[str]:
     last = sorted(OBJECTIVES, key=lambda name: not OBJECTIVES[name].needs_density)
     clauses = [f"{name} for {OBJECTIVES[name].suits}" for name in last if name in found]
     return [
-        f"The kinds of variables decide between these objectives: {', '.join(clauses)}. Name the "
-        "kinds (kinds=, or --kind) to see which it is."
+        f"The objective depends on the kinds of variables: {'; '.join(clauses)}. Name the kinds "
+        "to see which it is (kinds=, or --kind)."
     ]
 
 

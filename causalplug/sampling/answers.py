@@ -269,17 +269,13 @@ class Estimate:
         lines = [self.query]
         if len(self.table.columns):
             lines.append(
-                _shown(self.table).to_string(
-                    index=False, float_format=lambda x: f"{x:.4g}", max_rows=40
-                )
+                _shown(self.table).to_string(index=False, float_format=_digits, max_rows=40)
             )
         for name, table in self.summaries.items():
             if table is not self.table:
                 lines += [
                     name,
-                    _shown(table).to_string(
-                        index=False, float_format=lambda x: f"{x:.4g}", max_rows=40
-                    ),
+                    _shown(table).to_string(index=False, float_format=_digits, max_rows=40),
                 ]
         return "\n".join([*lines, *self._notes()])
 
@@ -294,10 +290,17 @@ class Estimate:
         tables += [table for table in self.summaries.values() if table is not self.table]
         parts = [f"<p><code>{escape(self.query)}</code></p>"]
         parts += [
-            _shown(t).to_html(index=False, float_format=lambda x: f"{x:.4g}", max_rows=40, border=0)
+            _shown(t).to_html(index=False, float_format=_digits, max_rows=40, border=0)
             for t in tables
         ]
         return "".join([*parts, *(f"<p>{escape(note)}</p>" for note in self._notes())])
+
+
+def _digits(number: float) -> str:
+    """Four digits; large numbers in full, without an exponent."""
+    if 1e4 <= abs(number) < 1e9:
+        return f"{number:.0f}"
+    return f"{number:.4g}"
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:

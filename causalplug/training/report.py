@@ -201,6 +201,8 @@ class TrainingReport:
             table.append(
                 "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
             )
+        if any(d.tvd is not None for module in self.modules for d in module.distances):
+            table.append(_LEGEND)
         table += [sentence(m.name, m.gradients) for m in self.modules if m.gradients]
         for fit in self.fits:
             table += [f"{fit.name}: {reason}" for reason in fit.reasons]
@@ -220,6 +222,10 @@ class TrainingReport:
         return html_paragraph("Training", text) + html_table(head, rows)
 
 
+_LEGEND = (
+    "TVD: total variation distance from held-out rows; floor: the TVD to expect from two "
+    "samples of one distribution."
+)
 _VERDICTS = {True: "", False: "not converged", None: "not compared"}
 
 

@@ -119,7 +119,7 @@ class _Intervals:
             own = found.table
             if own is table:
                 own = summary
-            words = f"{self.level:.0%} intervals: {spread.words}."
+            words = f"{self.level:.0%} intervals cover {spread.words}."
             summaries = {**found.summaries, name: summary}
             found = replace(found, table=own, summaries=summaries, level=self.level, interval=words)
         return found
@@ -151,9 +151,8 @@ class _Intervals:
         for model in refitted_models(self.dcm):
             found.append(read(self.ask(model, rows)))
         variance = np.var(np.stack(found), axis=0, ddof=1)
-        words = (
-            f"the sampling of the rows and training, by {len(found)} replicates, and of the model"
-        )
+        words = f"the sampling of the rows and training ({len(found)} replicates)"
+        words += ", and the Monte-Carlo error"
         parts = (VariancePart("replicates", (), "", variance),)
         return Spread(variance, words, freedom=len(found) - 1, parts=parts)
 
@@ -232,7 +231,7 @@ def _joined(answer: Estimate, spread: Spread, level: float, *, ratio: bool) -> E
     parts = spread.parts
     if parts and sampling.any():
         parts = (*parts, VariancePart("sampling", (), "", sampling**2))
-    words = f"{level:.0%} intervals: {spread.words}."
+    words = f"{level:.0%} intervals cover {spread.words}."
     return replace(answer, table=table, level=level, interval=words, variance_parts=parts)
 
 

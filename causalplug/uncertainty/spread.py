@@ -77,7 +77,7 @@ def spread_by_influence(
     """
     trained = {name for name in dcm.graph.variables if trainable(dcm.mechanism(name))}
     if not trained and dcm.sources is None:
-        words = "nothing of the model was estimated, so that the Monte-Carlo error is all"
+        words = "the Monte-Carlo error alone, since no part of the model was estimated"
         return Spread(np.zeros(size), words)
     asked = normalised(dcm, as_query(query))
     terms = compile_query(dcm, asked)
@@ -228,22 +228,23 @@ def _told(
     real = all(sample.real for sample in samples)
     variance = _variance(found, samples).numpy()
     rows = sum(sample.stands_for for sample in samples)
-    words = f"the sampling of {rows:,} rows, by influence functions"
-    if real:
-        words += ", and of the model"
-    else:
-        words += " of the model alone, and of the model"
+    sampled = f"the sampling of {rows:,} rows"
+    method = "by influence functions"
+    if not real:
+        method += " of the model alone"
+    words = f"{sampled} ({method}) and the Monte-Carlo error"
     if found.estimate is not None and real and one_step is not False:
         return Spread(
             variance,
-            f"the sampling of {rows:,} rows; doubly robust",
+            f"{sampled} (doubly robust)",
             instead=found.estimate.numpy(),
             parts=_parts(found, samples, names),
         )
     parts = _parts(found, samples, names)
     if one_step and real:
         correction = found.correction.numpy()
-        return Spread(variance, f"{words}; one-step", correction=correction, parts=parts)
+        words = f"{sampled} ({method}, one-step) and the Monte-Carlo error"
+        return Spread(variance, words, correction=correction, parts=parts)
     return Spread(variance, words, parts=parts)
 
 

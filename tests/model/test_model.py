@@ -212,7 +212,7 @@ def test_a_model_is_printed_as_a_table_and_fetches_nothing():
     graph = cp.CausalGraph.parse("X -> Y; X <-> Y")
     dcm = cp.DCM(graph, {"X": cp.Discrete(2), "Y": cp.Continuous()})
     title, _, head, *rows = str(dcm).splitlines()
-    assert title.startswith("DCM of 2 variables. Not trained")
+    assert title.startswith("DCM with 2 variables. Not trained")
     assert head.split()[:3] == ["variable", "kind", "parents"]
     assert [row.split()[0] for row in rows] == ["X", "Y"]
-    assert repr(dcm) == "<DCM of 2 variables: X, Y>"
+    assert repr(dcm) == "<DCM with 2 variables: X, Y>"

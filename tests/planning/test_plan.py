@@ -269,9 +269,9 @@ def test_a_plan_says_that_its_objectives_depend_on_the_kinds() -> None:
     assert Plan.from_dict(json.loads(json.dumps(unsure.to_dict()))) == unsure
     assert "likelihood or warm\n" in str(unsure)
     assert "| likelihood or adversarial |" in unsure.to_markdown()
-    assert "The kinds of variables decide between these objectives: likelihood for" in str(unsure)
+    assert "The objective depends on the kinds of variables: likelihood for" in str(unsure)
     sure = plan(FRONT_DOOR, kinds={"D": "discrete", "I": "image", "A": "discrete"})
-    assert "decide between" not in str(sure)
+    assert "depends on the kinds" not in str(sure)
     assert "objectives" not in sure.module("D").to_dict()
     asked = plan(FRONT_DOOR, objective="adversarial", available={"I": "someone/mnist"})
     assert [m.objectives for m in asked.modules] == [(), ()]

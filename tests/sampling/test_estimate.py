@@ -357,6 +357,7 @@ def test_answers_print_and_can_be_stored(model: tuple) -> None:
     for part in ("P(Y | do(X=yes))", "standard_error", "high", "300 rows", "not checked"):
         assert part in text
         assert part in html
+    assert "e+" not in str(dcm.estimate("P(Z=1)", n=20_000)).partition("rows")[0]
     stored = json.loads(json.dumps(answer.to_dict()))
     assert [row["Y"] for row in stored["table"]] == NAMES["Y"]
     assert float(dcm.estimate("P(Z=1)", n=300)) == dcm.estimate("P(Z=1)", n=300).value
