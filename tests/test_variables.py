@@ -166,3 +166,14 @@ def test_images_of_several_sizes_are_refused(pack):
     images = pack([np.zeros((1, 4, 4)), np.zeros((1, 5, 5))])
     with pytest.raises(DataError, match=r"several sizes|same shape"):
         Image(1, 4, 4).encode(images)
+
+
+@pytest.mark.parametrize("categories", [[1, 2, 4], 3, [0, 2]])
+def test_true_is_no_number_of_a_category(categories):
+    with pytest.raises(DataError, match="outside its categories"):
+        Discrete(categories).encode(np.array([True, False]))
+
+
+@pytest.mark.parametrize(("categories", "codes"), [(2, [1, 0]), ([1, 0], [0, 1])])
+def test_true_is_one_where_nought_and_one_are_all(categories, codes):
+    assert Discrete(categories).encode(np.array([True, False])).tolist() == codes

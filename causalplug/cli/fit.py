@@ -148,6 +148,7 @@ def _of_model(
     """A report for every frozen generator, on the largest table that has its image and its
     parents."""
     from causalplug.checks.fit import check_fit as check
+    from causalplug.mechanisms.frozen.label_columns import label_columns, with_label_values
 
     frozen = {name: m for name, m in model.mechanisms.items() if m.frozen}
     if variable is not None:
@@ -159,9 +160,10 @@ def _of_model(
         )
     reports = []
     for name, mechanism in frozen.items():
-        rows = _longest(tables, [name, *mechanism.parents])
+        rows = _longest(tables, [name, *mechanism.parents, *label_columns(mechanism)])
         if mechanism.awaits_rows:
-            mechanism = mechanism.take_rows(rows)
+            told = with_label_values(mechanism, rows, model.variables)
+            mechanism = mechanism.take_rows(told)
         reports.append(check(mechanism, rows, encoder=_trained_encoder(model, name), **options))  # type: ignore[arg-type]
     return reports
 

@@ -76,33 +76,12 @@ class Rows:
     def split(self, share: float, seed: int) -> tuple[Rows, Rows]:
         """Training and held-out rows, by a permutation that depends on the seed and the number
         of rows alone.
-
-        The rows of a cluster stay together: held-out rows that resemble rows of training would
-        hide that a model has learned them by heart. A single cluster is divided all the same.
         """
-        random = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(self), generator=random)
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
         held_out = 0
         if share > 0:
             held_out = min(max(1, round(share * len(self))), len(self) - 1)
-        if self.clusters is not None and held_out:
-            order, held_out = _clusters_first(self.clusters, order, held_out, random)
         return self.select(order[held_out:]), self.select(order[:held_out])
-
-
-def _clusters_first(
-    clusters: Tensor, order: Tensor, wanted: int, random: torch.Generator
-) -> tuple[Tensor, int]:
-    """The order ``(n,)`` with about as many rows as wanted of whole clusters first, and their
-    number."""
-    _, cluster, sizes = torch.unique(clusters, return_inverse=True, return_counts=True)
-    if len(sizes) == 1:
-        return order, wanted
-    drawn = torch.randperm(len(sizes), generator=random)
-    ends = sizes[drawn].cumsum(0)
-    taken = min(max(1, int((ends <= wanted).sum())), len(sizes) - 1)
-    held = torch.isin(cluster, drawn[:taken])[order]
-    return torch.cat([order[held], order[~held]]), int(held.sum())
 
 
 class DataSource:
@@ -495,8 +474,6 @@ def _mapped(pixels: Tensor, column: object) -> Tensor:
 
 def _missing_count(values: Any) -> int:
     """Rows of a column that have no value."""
-    import pandas as pd
-
     if isinstance(values, TextColumn):
         return values.missing()
     if hasattr(values, "detach"):
@@ -518,6 +495,8 @@ def _missing_count(values: Any) -> int:
             item is None or (isinstance(item, np.ndarray) and _missing_count(item[None]) > 0)
             for item in values
         )
+    import pandas as pd  # arrays of numbers do without
+
     return int(pd.isna(pd.Series(values)).sum())
 
 

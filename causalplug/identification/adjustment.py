@@ -7,6 +7,7 @@ adjustment criterion: Shpitser, VanderWeele & Robins 2010; Perković et al. 2018
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations, islice
@@ -21,6 +22,7 @@ __all__ = ["AdjustmentSets", "Effect", "Instrument", "adjustment_sets", "front_d
 
 _MOST = 100
 _LARGEST_FRONT_DOOR = 3
+_TRIED = 2000  # front-door candidates of each size
 _FEW = 10
 
 
@@ -69,6 +71,8 @@ class AdjustmentSets(tuple[frozenset[str], ...]):
         return found
 
     def __str__(self) -> str:
+        if not self and not self.complete:
+            return "no set of recorded variables among those that were tried"
         if not self:
             return "no set of recorded variables"
         texts = [_and(names) if names else "nothing" for names in self[:12]]
@@ -105,27 +109,38 @@ def front_door_sets(
         return AdjustmentSets()
     (x,), (y,) = effect.treatments, effect.outcomes
     between = graph.descendants(x) & graph.ancestors(y) & set(recorded)
-    candidates = within(graph.variables, between - {x, y})
+    apart = _without_out_edges(graph, {x})
+    candidates = []
+    for name in within(graph.variables, between - {x, y}):
+        if apart.m_separated([x], [name]):
+            candidates.append(name)
     found: list[frozenset[str]] = []
     for size in range(1, _LARGEST_FRONT_DOOR + 1):
-        for names in islice(combinations(candidates, size), 2000):
+        for names in islice(combinations(candidates, size), _TRIED):
             chosen = frozenset(names)
             smaller = any(other <= chosen for other in found)
             if not smaller and _is_front_door(graph, x, y, chosen):
                 found.append(chosen)
-    return _sorted(graph, iter(found), most)
+    sets = _sorted(graph, iter(found), most)
+    sets.complete = sets.complete and math.comb(len(candidates), _LARGEST_FRONT_DOOR) <= _TRIED
+    return sets
 
 
 def instruments(
     graph: CausalGraph, effect: Effect, recorded: Collection[str]
 ) -> tuple[Instrument, ...]:
     """The variables among ``recorded`` that are instruments, each with a minimal set to
-    condition on (Pearl 2009, section 7.4.5; van der Zander, Textor & Liśkiewicz 2015)."""
+    condition on (Pearl 2009, section 7.4.5; van der Zander, Textor & Liśkiewicz 2015).
+
+    There are none among units that are chosen by what follows the treatment or the outcome.
+    """
     if len(effect.treatments) != 1 or len(effect.outcomes) != 1:
         return ()
     (x,), (y,) = effect.treatments, effect.outcomes
     mutilated = graph.do([x])
     below = graph.descendants([x, y])
+    if below.intersection(effect.given):  # what follows the treatment opens paths around it
+        return ()
     found = []
     for z in graph.variables:
         if z in below or z not in recorded or z in effect.given:

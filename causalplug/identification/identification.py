@@ -207,7 +207,8 @@ class Identification:
     @cached_property
     def _recorded(self) -> list[frozenset[str]]:
         """What each source records that sets nothing; those within others are left out."""
-        sets = {frozenset(source.observed) for source in self.sources if not source.do}
+        every = (frozenset(source.observed) for source in self.sources if not source.do)
+        sets = dict.fromkeys(every)
         maximal = []
         for names in sets:
             if not any(names < other for other in sets):

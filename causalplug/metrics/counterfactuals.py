@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from causalplug.metrics.judges import (
 )
 from causalplug.metrics.measures import Measure, Measures, mean_of
 from causalplug.metrics.rows import Asking, Intervention, encoded, image_of
+from causalplug.selection import without
 
 __all__ = [
     "composition",
@@ -172,8 +173,11 @@ def minimality(
         encoder: An encoder, or a function from images to features ``(n, d)``.
         reference: Rows to compare with; the rows themselves by default. Numbers count as the same
             within tenths of the reference rows.
+
+    Raises:
+        QueryError: What is set is no column of the rows, or has more than one number a row.
     """
-    pair = _pair(dcm, rows, do, image, seed, batch_size)
+    pair = _pair(dcm, rows, do, image, seed, batch_size, grouped=True)
     found = _minimal(pair, encoder, _reference(dcm, reference, pair))
     return Measures((found,), pair.pictures)
 
@@ -253,7 +257,7 @@ def measure(
     bound = bound_judges(dcm, judges or {})
     found = composition(dcm, rows, cycles, image=image, seed=seed, batch_size=batch_size)
     for do in interventions:
-        pair = _pair(dcm, rows, do, image, seed, batch_size)
+        pair = _pair(dcm, rows, do, image, seed, batch_size, grouped=encoder is not None)
         items = [*_effective(pair, bound), _reversed(pair)]
         if encoder is not None:
             compared = _reference(dcm, reference, pair)
@@ -269,11 +273,37 @@ def _pair(
     image: str | None,
     seed: int,
     batch_size: int | None,
+    *,
+    grouped: bool = False,
 ) -> _Pair:
+    """The rows of one intervention; ``grouped`` where rows of alike values are to be found."""
     asking, name = Asking(dcm, seed, batch_size), image_of(dcm, image)
     before = encoded(dcm, rows, name)
     values = asking.values(before, do)
+    if grouped:
+        _check_groups(dcm, values, before)
     return _Pair(asking, name, _label(do), before, values, asking.after(before, values))
+
+
+def _check_groups(dcm: DCM, names: Iterable[str], rows: Mapping[str, Tensor]) -> None:
+    """Raise unless rows can be sorted by the values of some variables.
+
+    Raises:
+        QueryError: A variable that the rows do not have, or one of more than one number.
+    """
+    absent = without(names, rows)
+    if absent:
+        raise QueryError(
+            f"minimality cannot be measured: the rows have no column for {', '.join(absent)}, by "
+            "whose values they are compared; add it"
+        )
+    wide = [name for name in names if dcm.variables[name].event_shape]
+    if wide:
+        raise QueryError(
+            f"minimality cannot be measured: rows are compared by the values of what is set, and "
+            f"those of {', '.join(wide)} are not single ones; set categories or numbers, or leave "
+            "the encoder out"
+        )
 
 
 def _label(do: Intervention) -> str:
@@ -316,6 +346,7 @@ def _reversed(pair: _Pair) -> Measure:
 
 def _minimal(pair: _Pair, encoder: Features, reference: Mapping[str, Tensor]) -> Measure:
     variables = pair.asking.dcm.variables
+    _check_groups(pair.asking.dcm, pair.do, reference)
     aimed = same = torch.ones(len(pair.before[pair.image]), len(reference[pair.image])).bool()
     for name, values in pair.do.items():
         groups = _Groups(reference[name], discrete=variables[name].is_discrete)

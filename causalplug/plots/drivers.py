@@ -44,6 +44,7 @@ def plot_drivers(drivers: DriversShape, *, width: float = 6.9) -> Figure:
         MissingDependencyError: Matplotlib is not installed.
     """
     numbers = list(drivers.numbers)[:_MOST_NUMBERS]
+    more = len(drivers.numbers) - len(numbers)
     places, arcs, across, down = laid_out(
         drivers.graph, drivers.graph.variables, across=0.5, down=0.3
     )
@@ -66,7 +67,9 @@ def plot_drivers(drivers: DriversShape, *, width: float = 6.9) -> Figure:
     y = height - _MARGIN
     page.text(_MARGIN, y, f"What drives {drivers.answer.query}", va="top", **_bold(SMALL + 2))
     y -= _HEADING
-    _numbers(figure.add_axes(_box(width, height, 0.11, y - top + 0.3, 0.36, top - 0.4)), numbers)
+    _numbers(
+        figure.add_axes(_box(width, height, 0.11, y - top + 0.3, 0.36, top - 0.4)), numbers, more
+    )
     low = y - (top + down * scale) / 2
     graph = figure.add_axes((0.5, low / height, across * scale / width, down * scale / height))
     _graph(graph, drivers, (places, arcs), (across, down))
@@ -92,8 +95,8 @@ def _bold(size: float = SMALL) -> Json:
     return {**plain(size), "weight": "bold"}
 
 
-def _numbers(axes: Axes, numbers: Sequence[tuple[str, float, float, float]]) -> None:
-    """Estimates as points with their intervals."""
+def _numbers(axes: Axes, numbers: Sequence[tuple[str, float, float, float]], more: int) -> None:
+    """Estimates as points with their intervals; ``more`` of them are left out."""
     tidy(axes)
     if not numbers:
         axes.set_axis_off()
@@ -117,7 +120,10 @@ def _numbers(axes: Axes, numbers: Sequence[tuple[str, float, float, float]]) -> 
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(-0.6, len(numbers) - 0.25)
     axes.margins(x=0.15)
-    axes.set_xlabel("estimate and interval", labelpad=1, **plain(colour="quiet"))
+    below = "estimate and interval"
+    if more:
+        below += f"; {more} more are not shown"
+    axes.set_xlabel(below, labelpad=1, **plain(colour="quiet"))
     axes.locator_params(axis="x", nbins=5)
 
 

@@ -210,7 +210,7 @@ def _grey(image: np.ndarray) -> np.ndarray:
 def _draw_differences(
     line: Sequence[Axes], first: Sequence[np.ndarray], last: Sequence[np.ndarray]
 ) -> None:
-    """What became brighter (blue) and darker (red) from the first row to the last."""
+    """What became brighter (red) and darker (blue) from the first row to the last."""
     look: Json = {"cmap": "RdBu_r", "vmin": -255, "vmax": 255, "interpolation": "nearest"}
     for axes, one, other in zip(line, first, last, strict=True):
         axes.imshow(_grey(other) - _grey(one), **look)

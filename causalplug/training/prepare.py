@@ -16,10 +16,12 @@ from causalplug.data.source import Rows
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.mechanisms.frozen.label_columns import label_columns, with_label_values
 from causalplug.model.model import Model
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import as_made, read_parents
 from causalplug.training.prepared import Prepared, source_name
+from causalplug.values import Json
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.frozen.bank import SampleBank
@@ -67,7 +69,7 @@ def prepare(
     with _timed(seconds, "label maps"):
         for name, mechanism in dcm.mechanisms.items():
             if mechanism.awaits_rows:
-                values = _rows_with(name, mechanism, train)
+                values = _rows_with(dcm, name, mechanism, train)
                 dcm.replace_mechanism(name, mechanism.take_rows(values))
     with _timed(seconds, "encoders"):
         for name, encoder in dcm.encoders.items():
@@ -199,23 +201,25 @@ class _timed:
         )
 
 
-def _rows_with(name: str, mechanism: Mechanism, train: Sequence[Rows]) -> dict[str, Tensor]:
-    """Rows of the largest source that tells how a frozen mechanism's labels follow from its
-    parents."""
+def _rows_with(dcm: Model, name: str, mechanism: Mechanism, train: Sequence[Rows]) -> Json:
+    """Rows of the largest source that tells what is to be estimated of a frozen mechanism."""
+    told = label_columns(mechanism) or (name,)
+    needed = tuple(dict.fromkeys((*mechanism.parents, *told)))
+    made = tuple(dict.fromkeys((name, *told)))
     having = []
     for r in train:
-        if {name, *mechanism.parents} <= set(r.values) and name not in r.source.do:
+        if set(needed) <= set(r.values) and not set(made).intersection(r.source.do):
             having.append(r)
-    having = having or [
-        r for r in train if set(mechanism.parents) <= set(r.values) and name not in r.source.do
-    ]
     if not having:
+        what = "error"
+        if isinstance(mechanism, FrozenMechanism):
+            what = "label map"
         raise DataError(
-            f"The label map of {name!r} cannot be estimated: no source records "
-            f"{', '.join([name, *mechanism.parents])} together. Give one, or a label map as a "
-            "table."
+            f"The {what} of {name!r} cannot be estimated: no source records {', '.join(needed)} "
+            f"together without setting {' or '.join(made)}. Give one whose columns are variables "
+            f"of the graph, or state the {what}."
         )
-    return max(having, key=lambda rows: (name in rows.values, len(rows))).values
+    return with_label_values(mechanism, max(having, key=len).values, dcm.variables)
 
 
 def _fit_encoder(dcm: Model, name: str, train: Sequence[Rows], config: TrainingConfig) -> None:

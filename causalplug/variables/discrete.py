@@ -127,7 +127,10 @@ class Discrete(Variable):
             raise DataError(
                 f"{name!r} must be one category per row; got an array of shape {array.shape}."
             )
-        if self.plain and array.dtype.kind in "iub":
+        kinds = "iu"
+        if self._takes_booleans:
+            kinds = "iub"
+        if self.plain and array.dtype.kind in kinds:
             codes = array.astype(np.int64, copy=False)
             if not len(array) or (array.min() >= 0 and array.max() < self.size):
                 return shared(codes)
@@ -135,14 +138,28 @@ class Discrete(Variable):
             unknown = np.unique(array[outside])
         else:
             uniques, inverse = distinct(array, name)
-            lookup = positions_of(self.categories)
-            found = np.asarray([lookup.get(value, -1) for value in uniques], np.int64)
+            found = np.asarray(list(map(self._place, uniques)), np.int64)
             codes = found[inverse]
             outside = codes < 0
             unknown = _objects(values_at(uniques, np.flatnonzero(found < 0)))
         if len(unknown):
             raise DataError(self._unknown(unknown, name) + where_first(outside, array, row))
         return torch.from_numpy(np.ascontiguousarray(codes))
+
+    def _place(self, value: Hashable) -> int:
+        """Code of a value, -1 where it is no category: to Python, True is 1."""
+        if type(value) is bool and not self._takes_booleans:
+            return -1
+        return self._places.get(value, -1)
+
+    @cached_property
+    def _places(self) -> dict[Hashable, int]:
+        return positions_of(self.categories)
+
+    @cached_property
+    def _takes_booleans(self) -> bool:
+        """Whether False and True are categories, or what 0 and 1, the only ones, stand for."""
+        return any(type(c) is bool for c in self.categories) or set(self.categories) <= {0, 1}
 
     def _encode_texts(self, column: TextColumn, name: str, row: int | None) -> torch.Tensor:
         """Codes of texts that a file holds; each different text is looked up once."""

@@ -15,9 +15,7 @@ from torch.utils.data import Dataset, IterableDataset
 
 import causalplug as cp
 from causalplug.data.images import Images
-from causalplug.data.source import Rows
 from causalplug.errors import DataError, RepositoryError, SourceError
-from causalplug.graphs.source import Source
 from tests.training import work
 
 datasets = pytest.importorskip("datasets")
@@ -550,14 +548,3 @@ def test_a_stream_of_unknown_length_is_a_source_of_a_fit():
     dcm = cp.DCM(cp.CausalGraph.parse("X"), {"X": cp.Discrete(2)})
     cp.fit(dcm, cp.DataSource(stream), progress=False)
     assert float(dcm.estimate("P(X=1)")) == pytest.approx(0.5, abs=0.1)
-
-
-def test_held_out_rows_are_whole_clusters_of_their_own():
-    clusters = torch.arange(1000) // 4
-    rows = Rows(Source(recorded=("X",)), {"X": clusters.clone()}, clusters)
-    train, held_out = rows.split(0.2, seed=0)
-    assert not set(train.values["X"].tolist()) & set(held_out.values["X"].tolist())
-    assert len(held_out) == 200
-    assert sorted([*train.values["X"], *held_out.values["X"]]) == clusters.tolist()
-    one = Rows(rows.source, rows.values, torch.zeros(1000, dtype=torch.int64))
-    assert [len(part) for part in one.split(0.2, seed=0)] == [800, 200]

@@ -163,3 +163,32 @@ def test_many_sets_are_cut_off_and_said() -> None:
     assert len(found) == 100
     assert not found.complete
     assert str(found).endswith(", or others")
+
+
+def test_instruments_are_none_among_units_chosen_by_what_follows() -> None:
+    graph = cp.CausalGraph.parse("Z -> X; X -> Y; X <-> Y; X -> M; W -> Z")
+    assert cp.identify(graph, "P(Y | do(X=1), W=1)").instruments
+    assert not cp.identify(graph, "P(Y | do(X=1), M=1)").instruments
+
+
+def test_front_door_sets_beyond_those_that_are_tried_are_said() -> None:
+    aside = "; ".join(f"A -> N{i}; N{i} -> Y; N{i} <-> Y" for i in range(25))
+    edges = cp.CausalGraph.parse(f"{aside}; X -> A -> Y; X -> B -> Y; X -> C -> Y; X <-> Y")
+    names = ("X", *(f"N{i}" for i in range(25)), "A", "B", "C", "Y")
+    graph = cp.CausalGraph(names, edges.directed, edges.bidirected)
+    effect = Effect(("X",), ("Y",))
+    cut_off = front_door_sets(graph, effect, names)
+    assert not cut_off.complete
+    assert str(cut_off) == "no set of recorded variables among those that were tried"
+    whole = front_door_sets(graph, effect, ("X", "N0", "A", "B", "C", "Y"))
+    assert whole.complete
+    assert list(whole) == [frozenset("ABC")]
+
+
+def test_instruments_come_in_the_order_of_the_sources() -> None:
+    names = [f"Z{i}" for i in range(6)]
+    edges = "; ".join(f"{name} -> X" for name in names)
+    graph = cp.CausalGraph.parse(f"{edges}; X -> Y; X <-> Y")
+    sources = [cp.Source(recorded=["X", "Y", name]) for name in reversed(names)]
+    found = cp.identify(graph, "P(Y | do(X=1))", sources=sources).instruments
+    assert [item.variable for item in found] == names[::-1]

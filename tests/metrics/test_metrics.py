@@ -171,3 +171,23 @@ def test_cycles_are_whole_numbers(cycles):
 def test_a_number_of_numpy_is_named_as_what_was_set():
     found = cp.metrics.effectiveness(model(Linear()), ROWS, {"D": np.int64(1)}, judges())
     assert found.items[0].do == "do(D=1)"
+
+
+def test_rows_are_grouped_by_single_values_alone():
+    class Shifted(Linear):
+        def __init__(self):
+            super().__init__()
+            self.parents = ("D", "V")
+
+        def _level(self, parents):
+            return (2.0 * parents["D"] + parents["V"].sum(1)).view(-1, 1, 1, 1)
+
+    variables = {"D": VARIABLES["D"], "V": cp.Vector(2), "I": VARIABLES["I"]}
+    graph = cp.CausalGraph.parse("D -> I; V -> I")
+    dcm = cp.DCM(graph, variables, mechanisms={"I": Shifted()})
+    table = {"D": ROWS["D"], "V": np.stack([ROWS["T"], ROWS["T"]], 1), "I": ROWS["I"]}
+    with pytest.raises(cp.QueryError, match="those of V are not single ones"):
+        cp.metrics.minimality(dcm, table, ["V"], pixels)
+    with pytest.raises(cp.QueryError, match="those of V are not single ones"):
+        cp.metrics.measure(dcm, table, [["V"]], encoder=pixels)
+    assert cp.metrics.reversibility(dcm, table, ["V"]).items[0].value < 1e-6

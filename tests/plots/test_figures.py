@@ -18,7 +18,8 @@ from causalplug import plots
 from causalplug.adapters.callable import CallableGenerator
 from causalplug.checks.fit import ConfigurationFit, FitReport
 from causalplug.errors import DataError, NotIdentifiableError, VariableError
-from causalplug.plots.style import SERIES
+from causalplug.plots.drivers import _numbers
+from causalplug.plots.style import SERIES, panels
 from causalplug.training.report import ModuleReport, TrainingReport
 from causalplug.training.validation import Distance
 
@@ -229,3 +230,11 @@ def test_a_fit_check_shows_every_number(configurations: int) -> None:
             assert list(axes.lines[1].get_xdata()) == [getattr(item, field) for item in items]
         assert len(figure.axes) == (5 if pictures is None else 6)
         check_layout(figure)
+
+
+def test_numbers_that_a_page_has_no_room_for_are_counted() -> None:
+    (axes,) = panels(1, 1, 3.0, 3.0)[1][0]
+    _numbers(axes, [("Y=1", 0.2, 0.1, 0.3)], 8)
+    assert axes.get_xlabel() == "estimate and interval; 8 more are not shown"
+    _numbers(axes, [("Y=1", 0.2, 0.1, 0.3)], 0)
+    assert axes.get_xlabel() == "estimate and interval"

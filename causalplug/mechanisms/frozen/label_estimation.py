@@ -46,8 +46,9 @@ def estimate_label_map(asked: LabelMapEstimate, mechanism: Labelled, rows: Named
     Args:
         asked: How it is to be estimated.
         mechanism: The generator, bound, so that it has a name, parents and a range.
-        rows: Encoded columns: the parents, and the variable's images ``(n, …)`` or the label
-            column.
+        rows: Encoded columns: the parents, and the variable's images ``(n, …)``; or columns of
+            labels under their names, as
+            :func:`~causalplug.mechanisms.frozen.label_columns.with_label_values` gives them.
 
     Raises:
         LabelMapError: A column is not in the data.
@@ -65,7 +66,7 @@ def estimate_label_map(asked: LabelMapEstimate, mechanism: Labelled, rows: Named
         for name, parent in mechanism.bound_parents.items():
             frame[name] = parent.decode(rows[name])
         return LabelMap.from_rows(
-            frame | pick(rows, columns),
+            frame | pick(rows, without(columns, frame)),
             parents=mechanism.bound_parents,
             labels=mechanism.labels,
             label=asked.column,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -77,12 +78,17 @@ class WrappedModule(ConditionalMechanism):
         else:
             self.latent = tuple(latent)
 
+    @cached_property
+    def smooth(self) -> frozenset[str]:
+        """Inputs of the network, conditions and ``latent``, in which its output is continuous."""
+        smooth = smooth_inputs(self.network.steps)
+        inputs = zip(self.order, self.network.steps["inputs"], strict=True)
+        return frozenset(name for name, read in inputs if read in smooth)
+
     def passes_gradient(self, parent: str) -> bool:
         """Whether what the network gives is continuous in every condition that reads a parent."""
-        smooth = smooth_inputs(self.network.steps)
-        inputs = dict(zip(self.order, self.network.steps["inputs"], strict=True))
         read = [r.condition.name for r in self.readings if r.parent == parent]
-        return all(inputs[name] in smooth for name in read)
+        return self.smooth.issuperset(read)
 
     def _run(self, conditions: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
         rows = max(list(map(len, (*conditions.values(), *noise.values()))), default=1)

@@ -11,7 +11,6 @@ from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.label_map import Label
-from causalplug.mechanisms.frozen.smoothness import smooth_inputs
 from causalplug.mechanisms.frozen.wrapped import WrappedModule
 from causalplug.values import Json, Named
 from causalplug.variables import Image
@@ -63,9 +62,7 @@ class WrappedGenerator(FrozenMechanism):
                 f"values, and a code chooses among at most {_MOST_LABELS:,}."
             )
         self.wrapped: WrappedModule = module
-        inputs = dict(zip(module.order, module.network.steps["inputs"], strict=True))
-        smooth = smooth_inputs(module.network.steps)
-        self.moves_by_latent = inputs.get("latent") in smooth
+        self.moves_by_latent = "latent" in module.smooth
 
     def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         """The network's images for codes ``(n, number of labels)``."""
