@@ -125,7 +125,7 @@ class _Parts:
         bottom = self.fitted.reduce(below)
         if not bottom.known:
             return None
-        if bottom.constant <= 0:
+        if bottom.impossible:
             raise Infeasible("the evidence has probability zero")
         return scaled(coefficient / bottom.constant, above)
 

@@ -219,7 +219,7 @@ def _grouped(
             continue
         bottom = fitted.reduce(below)
         if bottom.known:
-            if bottom.constant <= 0:
+            if bottom.impossible:
                 raise Infeasible("the evidence has probability zero")
             whole = add((1.0, whole), (coefficient / bottom.constant, above))
             continue
