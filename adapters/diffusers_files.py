@@ -17,7 +17,12 @@ import torch
 
 from causalplug.adapters.places import snapshot_of
 from causalplug.adapters.reasons import first_line
-from causalplug.errors import MechanismError, MissingDependencyError, RepositoryError
+from causalplug.errors import (
+    CausalPlugError,
+    MechanismError,
+    MissingDependencyError,
+    RepositoryError,
+)
 from causalplug.files.facts import is_pointer
 from causalplug.files.validation import read_json
 from causalplug.hub.snapshot import Snapshot
@@ -403,6 +408,8 @@ def _opening(snapshot: Snapshot, variant: str | None) -> Iterator[None]:
     try:
         with _quiet():
             yield
+    except CausalPlugError:
+        raise
     except ImportError as error:
         raise MissingDependencyError(
             f"cannot load {snapshot}: {first_line(error)}. Install what it needs"

@@ -16,6 +16,7 @@ ROOMS = [
     "errors",
     "installed",
     "selection",
+    "signals",
     "tensors",
     "values",
     "wording",

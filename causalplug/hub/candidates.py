@@ -9,7 +9,9 @@ from os import PathLike
 from typing import Any
 
 from causalplug.files.validation import configured, read_json
+from causalplug.hub.card import card_data
 from causalplug.hub.formats import MECHANISM_FORMAT
+from causalplug.hub.pipeline_kinds import no_pictures
 from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
 from causalplug.planning.candidates import Candidate
@@ -25,7 +27,7 @@ from causalplug.variables import (
     variable_from_dict,
 )
 
-_CONFIG, _INDEX = "config.json", "model_index.json"
+_CONFIG, _INDEX, _CARD = "config.json", "model_index.json", "README.md"
 _NETWORKS = ("unet", "transformer", "prior")
 _WRITES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 _TEXT_CODES = 512
@@ -87,6 +89,10 @@ def _pipeline(snapshot: Snapshot, label: str) -> Candidate:
     """A pipeline of diffusers, by its index and the configuration of its network."""
     index = read_json(snapshot.file(_INDEX), within=snapshot.boundary)
     what = str(index.get("_class_name", "a pipeline of diffusers"))
+    given = no_pictures(what, _classes(index), _task(snapshot))
+    if given:
+        unfit = f"as a pipeline it gives {given}, and only those that give pictures can be pulled"
+        return Candidate(label, None, what=f"{given} ({what})", unfit=unfit)
     network: Named = {}
     for name in _NETWORKS:
         if snapshot.has(f"{name}/{_CONFIG}"):
@@ -99,6 +105,22 @@ def _pipeline(snapshot: Snapshot, label: str) -> Candidate:
     if classes is None:
         return Candidate(label, image, (), labels=True, what=what)
     return Candidate(label, image, (("class", Discrete(int(classes))),), labels=True, what=what)
+
+
+def _classes(index: Named) -> list[str]:
+    """The classes of a pipeline's parts."""
+    found = []
+    for part in index.values():
+        if isinstance(part, list) and len(part) == 2:
+            found.append(str(part[1]))
+    return found
+
+
+def _task(snapshot: Snapshot) -> str:
+    """What the card says that the model is for; empty without a card."""
+    if not snapshot.has(_CARD):
+        return ""
+    return str(card_data(snapshot.file(_CARD)).get("pipeline_tag", ""))
 
 
 def _painted(snapshot: Snapshot, index: Named, network: Named) -> Image:

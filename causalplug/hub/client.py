@@ -58,7 +58,8 @@ def bound_requests() -> None:
 
     ``HF_HUB_ETAG_TIMEOUT`` (10 seconds) bounds the time until a connection stands, and
     ``HF_HUB_DOWNLOAD_TIMEOUT`` (60 seconds here) the time between two pieces of an answer; after
-    that time an answer must bring 1,000 bytes a second on average. A client of the user's own
+    that time an answer must bring 1,000 bytes a second on average, and its headers must be
+    complete, however they arrive. A client of the user's own
     (``huggingface_hub.set_client_factory``) with time-outs keeps them.
     """
     from huggingface_hub import constants
@@ -74,7 +75,7 @@ def bound_requests() -> None:
     if "HF_HUB_DOWNLOAD_TIMEOUT" not in os.environ:
         read = _READ_SECONDS
     limits = type(found.timeout)(read, connect=float(constants.HF_HUB_ETAG_TIMEOUT))
-    seconds, make = limits.as_dict(), type(found)
+    seconds = limits.as_dict()
 
     def bound(request: Any) -> None:
         """Fill in the time-outs of a request that asks for none."""
@@ -82,8 +83,10 @@ def bound_requests() -> None:
         chosen = {name: asked.get(name) or longest for name, longest in seconds.items()}
         request.extensions["timeout"] = chosen
 
+    from causalplug.hub.deadlines import with_deadlines
     from causalplug.hub.slow_answers import refuse_slow_answers
 
+    make = with_deadlines(type(found), read)
     hooks: dict[str, list[Callable[..., Any]]] = {
         "request": [*found.event_hooks["request"], bound],
         "response": [*found.event_hooks["response"], refuse_slow_answers(found, read)],

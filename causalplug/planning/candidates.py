@@ -58,6 +58,7 @@ class Candidate:
         labels: Its conditions are labels that a label map can make of any discrete parents.
         prompts: What it reads is told to it by prompts.
         what: What it is, in words.
+        unfit: Why it cannot be the mechanism of any variable; empty where that is not known.
     """
 
     label: str
@@ -66,6 +67,7 @@ class Candidate:
     labels: bool = False
     prompts: bool = False
     what: str = "a mechanism"
+    unfit: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,8 @@ def judge_candidates(
 def _judged(graph: CausalGraph, candidate: Candidate, kinds: Named) -> list[CandidateFit]:
     if candidate.generates is None:
         made = candidate.what
-        why = "its files do not say what it generates and reads; load it to see"
+        unknown = "its files do not say what it generates and reads; load it to see"
+        why = candidate.unfit or unknown
         return [CandidateFit(candidate.label, made, (), None, False, "", why)]
     kind = candidate.generates.kind
     mine = [name for name in graph.variables if kind_of(kinds.get(name, kind)) == kind]

@@ -25,6 +25,7 @@ from causalplug.planning.joint import joint_plan
 from causalplug.planning.module import Action
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module, Plan, plan
+from causalplug.signals import ending_like_interrupts
 from causalplug.training.agreement import check_agreement, run_facts
 from causalplug.training.apart import train_apart
 from causalplug.training.checkpoint import Checkpoints
@@ -43,7 +44,6 @@ from causalplug.training.replicates import refit
 from causalplug.training.report import TrainingReport
 from causalplug.training.rules import ACCELERATOR, FOLDER, MODEL, REPLICATES, RESUME
 from causalplug.training.run import Run
-from causalplug.training.signals import ending_like_interrupts
 from causalplug.training.support import (
     overlap_records,
 )

@@ -200,5 +200,7 @@ def test_a_single_file_that_cannot_be_read_is_refused(
     tensors = load_file(folder / "checkpoint.safetensors")
     half = {key: value for key, value in tensors.items() if "blocks.0" not in key}
     save_file(half, folder / "half.safetensors")
-    with pytest.raises(cp.RepositoryError, match=message):
+    with pytest.raises(cp.RepositoryError, match=message) as caught:
         plugged(folder, single_file=name)
+    assert str(caught.value).count("cannot load") == 1
+    assert "?." not in str(caught.value)

@@ -10,7 +10,8 @@ import time
 import pytest
 
 from causalplug.errors import RepositoryError
-from causalplug.hub.client import hub_api
+from causalplug.hub.client import hub_api, transport_error
+from causalplug.hub.deadlines import with_deadlines
 from causalplug.hub.repository import resolve
 from tests.attack.mutations import EXHAUSTIVE
 
@@ -26,6 +27,7 @@ except Exception as error:
 """
 QUICK = {"HF_HUB_ETAG_TIMEOUT": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "1"}
 NAMES = ["config.json", "model.safetensors"]
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def drip(connection: socket.socket, piece: bytes) -> None:
@@ -73,12 +75,13 @@ SERVERS = {
         60.0,
         b"100000\r\n" + b" " * (1 << 20) + b"\r\n",
     ),
+    "dripping headers": (b"HTTP/1.1 200 OK\r\nX-Slow: ", 60.0, b"x"),
+    "continuing for ever": (b"HTTP/1.1 100 Continue\r\n\r\n", 60.0, CONTINUE),
 }
+SHORT = ["dead", "silent", "cutting", "dripping", "dripping headers", "continuing for ever"]
 
 
-@pytest.mark.parametrize(
-    "kind", SERVERS if EXHAUSTIVE else ["dead", "silent", "cutting", "dripping"]
-)
+@pytest.mark.parametrize("kind", SERVERS if EXHAUSTIVE else SHORT)
 def test_a_server_that_does_not_answer(hub, published, repo, cache, tmp_path, kind):
     """Without a cache an error of ours in seconds; with a complete one, the cache."""
     endpoint = "http://127.0.0.1:9"
@@ -96,6 +99,91 @@ def test_a_server_that_does_not_answer(hub, published, repo, cache, tmp_path, ki
     assert seconds < 5
     if listener is not None:
         listener.close()
+
+
+PUSH = """
+import time
+from pathlib import Path
+from causalplug.hub.push import push_folder
+started = time.monotonic()
+try:
+    push_folder(Path(folder), source)
+    result = ["pushed", time.monotonic() - started]
+except Exception as error:
+    result = [f"{type(error).__name__}: {error}", time.monotonic() - started]
+"""
+
+
+@pytest.mark.parametrize("kind", SERVERS if EXHAUSTIVE else ["continuing for ever"])
+def test_a_push_to_a_server_that_does_not_answer(hub, model, repo, tmp_path, kind):
+    endpoint = "http://127.0.0.1:9"
+    listener = None
+    if SERVERS[kind] is not None:
+        listener, endpoint = answer(*SERVERS[kind])
+    env = {"HF_ENDPOINT": endpoint, **QUICK}
+    said, seconds = hub.run(PUSH, tmp_path, env=env, source=repo, folder=str(model)).result
+    if listener is not None:
+        listener.close()
+    assert said.startswith(f"RepositoryError: cannot push to {repo}"), said
+    assert seconds < 5
+
+
+def talk(connection: socket.socket, second: bytes) -> None:
+    """Answer the first request in full, and the next ones with headers that never end."""
+    with connection, contextlib.suppress(OSError):
+        connection.recv(1 << 16)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        connection.recv(1 << 16)
+        while True:
+            connection.sendall(second)
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize("second", [b"H", CONTINUE], ids=["drip", "continue"])
+def test_a_connection_that_was_good_once_has_the_deadline_too(hub, second):
+    from huggingface_hub import get_session
+
+    hub_api()
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        talk(connection, second)
+
+    threading.Thread(target=serve, daemon=True).start()
+    with with_deadlines(type(get_session()), 0.3)(timeout=5.0) as client:
+        assert client.get(url).json() == {}
+        with pytest.raises(transport_error(), match="took longer than"):
+            client.get(url)
+    listener.close()
+
+
+def test_a_body_may_be_sent_for_longer_than_a_step(hub):
+    from huggingface_hub import get_session
+
+    hub_api()
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    received = []
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            while not received or b"end" not in received[-1]:
+                received.append(connection.recv(1 << 16))
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    def pieces():
+        for piece in (b"first", b"second", b"end"):
+            time.sleep(0.2)
+            yield piece
+
+    threading.Thread(target=serve, daemon=True).start()
+    with with_deadlines(type(get_session()), 0.3)(timeout=5.0) as client:
+        answered = client.post(url, content=pieces(), headers={"Content-Length": "14"})
+    assert answered.status_code == 200
+    listener.close()
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -1,6 +1,9 @@
 """Sample banks on the disk: resumed, shared, bounded, invalidated."""
 
 import multiprocessing
+import os
+import signal
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +68,39 @@ def test_an_interrupted_filling_goes_on_where_it_stopped(tmp_path: Path, limit: 
     assert torch.equal(resumed.images, bank(None, Counted()).images)
     assert torch.equal(resumed.projections, bank(None, Counted()).projections)
     assert 60 - limit <= rest.rows < 60 - limit + 6
+
+
+class Signalled(Counted):
+    """Sends its own process a signal after a number of rows."""
+
+    def __init__(self, limit: int, number: int):
+        super().__init__()
+        self.stop, self.number = limit, number
+
+    def __call__(self, labels: np.ndarray, latent: np.ndarray) -> np.ndarray:
+        if self.rows >= self.stop:
+            os.kill(os.getpid(), self.number)
+        return super().__call__(labels, latent)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_signals_end_a_filling_as_ctrl_c_does_and_say_what_is_kept(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(KeyboardInterrupt) as caught:
+        bank(tmp_path, Signalled(30, signal.Signals[name]))
+    told = "".join(traceback.format_exception(caught.value))
+    rest = Counted()
+    resumed = bank(tmp_path, rest)
+    assert 0 < rest.rows < 60
+    assert f"{60 - rest.rows} of 60 samples of the bank of 'I' are kept in {tmp_path}" in told
+    assert torch.equal(resumed.images, bank(None, Counted()).images)
+
+
+def test_signals_end_a_filling_in_memory_as_ctrl_c_does() -> None:
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        bank(None, Signalled(30, signal.SIGTERM))
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_reported_progress_counts_what_was_there_before(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_identity_takes_equal_names_and_a_single_renamed_pair() -> None:
         ({"b": Discrete(["x", "y", "z"]), "a": Discrete(2)}, LABELS, "another order"),
         ({"a": Discrete(2)}, LABELS, "1 against 2"),
         ({"a": Discrete(3), "b": Discrete(3)}, LABELS, "3 values, the label 2"),
-        ({"D": Discrete(["no", "yes"])}, [Label("x", ["yes", "no"])], "are not the label's"),
+        ({"D": Discrete(["no", "yes"])}, [Label("x", ["yes", "maybe"])], "are not the label's"),
         ({"D": Continuous()}, [Label("x", 2)], "discrete"),
     ],
 )
@@ -198,6 +198,7 @@ def test_mixture_proportions_undo_the_confusion(seed: int) -> None:
         (list(range(10)), [7, 2, 9, 0, 1, 3, 4, 5, 6, 8]),
         ([True, False], [0, 1]),
         ([1.5, 0.5], [0.5, 1.5]),
+        (["cat", "dog", "fox"], ["dog", "fox", "cat"]),
     ],
 )
 def test_values_stand_for_equal_labels_whatever_their_places(parent, label):

@@ -12,6 +12,7 @@ import pytest
 
 import causalplug as cp
 from causalplug.errors import PlanError, RepositoryError
+from causalplug.planning.candidates import CandidateFit
 
 GRAPH = cp.CausalGraph.parse("D -> I -> L -> A; I -> T; D <-> A; L -> n; z")
 KINDS = {
@@ -122,6 +123,56 @@ def test_a_candidate_says_what_it_makes_and_which_map_it_needs(folders) -> None:
     assert folders["gan"] in plan.module("I").why
     assert cp.Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
     assert f"{folders['gan']}: generates image" in str(plan)
+
+
+PAINTERS = [
+    ("StableDiffusionXLPipeline", ["UNet2DConditionModel"], "text-to-image"),
+    ("Cosmos2TextToImagePipeline", ["CosmosTransformer3DModel", "AutoencoderKLWan"], ""),
+    ("Kandinsky5T2IPipeline", ["Kandinsky5Transformer3DModel"], ""),
+    ("HunyuanImagePipeline", ["HunyuanImageTransformer2DModel"], ""),
+    ("QwenImagePipeline", ["AutoencoderKLQwenImage"], "image-to-image"),
+    ("StableDiffusionDepth2ImgPipeline", ["DPTForDepthEstimation"], "depth-to-image"),
+]
+OTHERS = [
+    ("WanPipeline", ["AutoencoderKLWan"], "", "films"),
+    ("StableVideoDiffusionPipeline", ["UNetSpatioTemporalConditionModel"], "", "films"),
+    ("Kandinsky5T2VPipeline", ["Kandinsky5Transformer3DModel"], "", "films"),
+    ("NewPipeline", ["NewTransformer3DModel"], "", "films"),
+    ("NewPipeline", ["NewTransformer"], "image-to-video", "films"),
+    ("NewPipeline", ["NewTransformer"], "image-text-to-video", "films"),
+    ("PIAPipeline", ["UNetMotionModel", "MotionAdapter"], "", "films"),
+    ("AudioLDM2Pipeline", ["SpeechT5HifiGan"], "", "sound"),
+    ("NewPipeline", [], "text-to-audio", "sound"),
+    ("DanceDiffusionPipeline", ["UNet1DModel"], "", "sound"),
+    ("ShapEPipeline", ["ShapERenderer"], "", "shapes"),
+    ("StableCascadePriorPipeline", [], "text-to-image", "embeddings for another pipeline"),
+    ("MarigoldDepthPipeline", [], "depth-estimation", "maps of depth or of the surface"),
+]
+
+
+@pytest.mark.parametrize(("name", "parts", "task"), PAINTERS)
+def test_a_pipeline_that_paints_is_an_image_generator(tmp_path, name, parts, task) -> None:
+    assert the_one(tmp_path, name, parts, task).generates.startswith("image")
+
+
+@pytest.mark.parametrize(("name", "parts", "task", "given"), OTHERS)
+def test_a_pipeline_of_films_or_sound_fits_no_variable(tmp_path, name, parts, task, given) -> None:
+    found = the_one(tmp_path, name, parts, task)
+    assert not found.fits
+    assert found.variable is None
+    assert found.generates == f"{given} ({name})"
+    assert found.why.startswith(f"as a pipeline it gives {given}")
+
+
+def the_one(place: Path, name: str, parts: list[str], task: str) -> CandidateFit:
+    index: dict[str, object] = {"_class_name": name}
+    for number, part in enumerate(parts):
+        index[f"part{number}"] = ["diffusers", part]
+    source = written(place, {"model_index.json": index})
+    if task:
+        (place / "README.md").write_text(f"---\npipeline_tag: {task}\n---\n# A model\n")
+    (found,) = cp.plan(GRAPH, kinds=KINDS, candidates=[source]).candidates
+    return found
 
 
 def test_a_mechanism_is_a_candidate_too() -> None:

@@ -3,6 +3,7 @@ calls it again."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,9 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism, state_hash
 from causalplug.networks import is_out_of_memory
 from causalplug.noise import Noise
 from causalplug.selection import map_values
+from causalplug.signals import ending_like_interrupts
 from causalplug.variables import Variable
+from causalplug.wording import add_note
 
 __all__ = ["SampleBank"]
 
@@ -58,6 +61,8 @@ class SampleBank:
 
     Raises:
         MechanismError: The generator is not bound, or its label map still has to be estimated.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP while it is filled; it says where the finished
+            samples are kept, in a bank with a folder.
     """
 
     def __init__(
@@ -103,17 +108,12 @@ class SampleBank:
         if keep_images:
             arrays["images"] = ((len(self.labels), rows_per_label, *variable.event_shape), np.uint8)
         report = _reporter(progress, mechanism.name or "bank", len(self))
-        if folder is None:
-            made: dict[str, np.ndarray] = {}
-            for name, (shape, kind) in arrays.items():
-                made[name] = np.empty(shape, kind)
-            self._fill(made, batch_size, report)
-        else:
-            made = self._fill_files(
-                BankFiles(folder, self.fingerprint(), arrays, max_bytes=max_bytes),
-                batch_size,
-                report,
-            )
+        with ending_like_interrupts():
+            if folder is None:
+                made = self._fill_memory(arrays, batch_size, report)
+            else:
+                files = BankFiles(folder, self.fingerprint(), arrays, max_bytes=max_bytes)
+                made = self._fill_files(files, batch_size, report)
         kept = map_values(torch.from_numpy, made)
         self.projections, self.images = kept.get("projections"), kept.get("images")
 
@@ -142,10 +142,24 @@ class SampleBank:
         self, files: BankFiles, batch_size: int, report: Progress
     ) -> dict[str, np.ndarray]:
         if files.done < len(self):
-            with files.filling() as filling:
+            with files.filling() as filling, self._saying(files, filling):
                 self._fill_shared(files, filling, batch_size, report)
                 files.record(len(self))
         return dict(files.open(write=False))
+
+    @contextlib.contextmanager
+    def _saying(self, files: BankFiles, filling: Filling) -> Iterator[None]:
+        """Add to an interruption where the finished batches are."""
+        try:
+            yield
+        except KeyboardInterrupt as interrupt:
+            add_note(
+                interrupt,
+                f"{filling.done:,} of {len(self):,} samples of the bank of "
+                f"{self.mechanism.name!r} are kept in {files.path}; the next call with this "
+                "folder goes on from there.",
+            )
+            raise
 
     def _fill_shared(
         self, files: BankFiles, filling: Filling, batch_size: int, report: Progress
@@ -169,12 +183,21 @@ class SampleBank:
                         report(filling.done, len(self))
             left = others
 
-    def _fill(self, arrays: Mapping[str, np.ndarray], batch_size: int, report: Progress) -> None:
+    def _fill_memory(
+        self,
+        shapes: Mapping[str, tuple[tuple[int, ...], type]],
+        batch_size: int,
+        report: Progress,
+    ) -> dict[str, np.ndarray]:
         """Draw all samples."""
+        arrays: dict[str, np.ndarray] = {}
+        for name, (shape, kind) in shapes.items():
+            arrays[name] = np.empty(shape, kind)
         size = batch_size
         for block in self._blocks(batch_size):
             size = self._paint(arrays, np.arange(block.start, block.stop), size)
             report(block.stop, len(self))
+        return arrays
 
     def _blocks(self, batch_size: int) -> Iterator[range]:
         """All samples in their order, in blocks of one label each."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from causalplug.errors import LabelMapError
 from causalplug.mechanisms.frozen.label import Label
-from causalplug.selection import any_of_kind, names_of, positions_of, sizes_of, values_at, without
+from causalplug.selection import names_of, positions_of, sizes_of, values_at, without
 from causalplug.values import Named, Value
 from causalplug.variables import Variable
 
@@ -35,9 +35,7 @@ probability for each."""
 
 def _same_values(parent: Variable, label: Label) -> bool:
     """Whether the values of a parent are the label's, or name its places."""
-    reordered = parent.categories != label.categories
-    texts = any_of_kind(parent.categories, str)
-    if set(parent.categories) == set(label.categories) and not (texts and reordered):
+    if set(parent.categories) == set(label.categories):
         return True
     return _plain(parent) != _plain(label.values) and _words(parent, label.values)
 
