@@ -153,7 +153,7 @@ class _Parts:
         bottom = self.fitted.reduce(part.below)
         if not bottom.known:
             return None
-        if bottom.constant <= 0:
+        if bottom.impossible:
             raise Infeasible("the evidence has probability zero")
         return scaled(part.coefficient / bottom.constant, part.above)
 

@@ -239,7 +239,7 @@ def _grouped(fitted: Fitted, parts: Sequence[Fraction]) -> tuple[_Group, list[_G
             continue
         bottom = fitted.reduce(part.below)
         if bottom.known:
-            if bottom.constant <= 0:
+            if bottom.impossible:
                 raise Infeasible("the evidence has probability zero")
             whole = whole.plus(part.coefficient / bottom.constant, part)
             continue

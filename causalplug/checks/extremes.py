@@ -79,7 +79,7 @@ def extreme_ratio(
     """
     bottom = fitted.reduce(below)
     if bottom.known:
-        if bottom.constant <= 0:
+        if bottom.impossible:
             raise Infeasible("the evidence has probability zero")
         found = extreme(fitted, above, sign, nodes=nodes)
         scale = 1 / bottom.constant

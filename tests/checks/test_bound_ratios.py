@@ -83,6 +83,17 @@ def test_ratios_of_means_keep_the_range_of_the_outcome() -> None:
     assert (found.low, found.high) == pytest.approx((one[0] / zero[1], one[1] / zero[0]), abs=1e-4)
 
 
+@pytest.mark.parametrize("query", ["P(Y_{X=0}=1 | X=1)", "E(Y_{X=0} | X=1)"])
+def test_evidence_that_no_row_has_leaves_nothing_to_bound(query: str) -> None:
+    rng = np.random.default_rng(0)
+    z, x, y = rng.integers(0, 3, 999), 2 * rng.integers(0, 2, 999), rng.integers(0, 2, 999)
+    graph = cp.CausalGraph.parse("Z -> X -> Y; X <-> Y")
+    domains = {"X": [0, 1, 2]}
+    found = cp.bounds(graph, query, {"Z": z, "X": x, "Y": y}, domains=domains, resamples=20)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+
+
 TWO = cp.CausalGraph.parse("A -> B -> C -> D; A <-> B; C <-> D")
 SEEN = "C_{A=1}=0"
 
