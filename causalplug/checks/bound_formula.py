@@ -20,10 +20,30 @@ from causalplug.identification.factors import Polynomial, add, scaled
 
 __all__ = ["Fraction", "formula_ends"]
 
-Fraction = tuple[float, Polynomial, Polynomial | None]
-"""Coefficient, numerator and denominator of a term; None stands for one."""
-
 _SMALL = 1e-9  # a denominator that may be zero
+
+
+@dataclass(frozen=True, eq=False)
+class Fraction:
+    """A term as a ratio of two polynomials.
+
+    Attributes:
+        coefficient: What the ratio is multiplied by in the query.
+        above, below: Numerator and denominator; None stands for one.
+        natural: What the ratio lies between whatever the model: 0 and 1 for a probability, the
+            smallest and the largest value of the outcome for an expectation.
+    """
+
+    coefficient: float
+    above: Polynomial
+    below: Polynomial | None
+    natural: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """What the term, with its coefficient, lies between."""
+        low, high = sorted(self.coefficient * end for end in self.natural)
+        return low, high
 
 
 @dataclass(frozen=True)
@@ -42,6 +62,10 @@ class _Range:
     def known(self) -> bool:
         """Whether the two are one, and proved."""
         return self.low.sharp and self.high.sharp and self.low.value == self.high.value
+
+    def within(self, natural: tuple[float, float]) -> _Range:
+        """The ends, cut at what no model reaches past."""
+        return _Range(self.low.within(natural), self.high.within(natural))
 
 
 def formula_ends(
@@ -72,13 +96,13 @@ class _Parts:
         """The ends of a formula."""
         plain = self._linear(formula)
         if plain is not None:
-            low, high = (extreme(self.fitted, plain, s, nodes=self.nodes) for s in (1, -1))
-            return _Range(low, high)
+            return _Range(self._extreme(plain, 1), self._extreme(plain, -1))
         if isinstance(formula, Number):
             return _known(formula.number)
         if isinstance(formula, Leaf):
-            _, above, below = self.parts[formula.position]
-            return self._ratio(above, below or {frozenset(): 1.0})
+            part = self.parts[formula.position]
+            found = self._ratio(part.above, part.below or {frozenset(): 1.0})
+            return found.within(part.natural)
         above_, below_ = self._linear(formula.left), self._linear(formula.right)
         if formula.sign == "/" and above_ is not None and below_ is not None:
             return self._ratio(above_, below_)
@@ -86,22 +110,26 @@ class _Parts:
 
     def _ratio(self, above: Polynomial, below: Polynomial) -> _Range:
         """The ends of a ratio of two polynomials, the lower one being a sum of probabilities."""
-        least, most = (extreme(self.fitted, below, s, nodes=self.nodes) for s in (1, -1))
-        if least.value < -_SMALL:
-            tops = [extreme(self.fitted, above, s, nodes=self.nodes) for s in (1, -1)]
-            return _combined("/", _Range(tops[0], tops[1]), _Range(least, most))
-        if most.value <= _SMALL:
-            raise Infeasible("what is divided by is zero in every model")
-        low, high = (self._end(above, below, s, least.value <= _SMALL) for s in (1, -1))
-        return _Range(low, high)
+        if min(below.values(), default=0.0) < 0 and self._extreme(below, 1).value < -_SMALL:
+            tops, bottoms = (
+                _Range(self._extreme(part, 1), self._extreme(part, -1)) for part in (above, below)
+            )
+            return _combined("/", tops, bottoms)
+        return _Range(self._end(above, below, 1), self._end(above, below, -1))
 
-    def _end(self, above: Polynomial, below: Polynomial, sign: int, open_: bool) -> Extreme:
+    def _end(self, above: Polynomial, below: Polynomial, sign: int) -> Extreme:
+        """An end of a ratio; infinite where what is divided by may be zero."""
         try:
             return extreme_ratio(self.fitted, above, below, sign, nodes=self.nodes)
         except Infeasible:
-            if not open_:
+            if self._extreme(below, -1).value <= _SMALL:
+                raise Infeasible("what is divided by is zero in every model") from None
+            if self._extreme(below, 1).value > _SMALL:
                 raise
             return Extreme(-sign * math.inf, -sign * math.inf)
+
+    def _extreme(self, polynomial: Polynomial, sign: int) -> Extreme:
+        return extreme(self.fitted, polynomial, sign, nodes=self.nodes)
 
     def _linear(self, formula: Formula) -> Polynomial | None:
         """The formula as one polynomial, None if it is none."""
@@ -119,15 +147,15 @@ class _Parts:
         return _scaled(formula, left, right)
 
     def _term(self, position: int) -> Polynomial | None:
-        coefficient, above, below = self.parts[position]
-        if below is None:
-            return scaled(coefficient, above)
-        bottom = self.fitted.reduce(below)
+        part = self.parts[position]
+        if part.below is None:
+            return scaled(part.coefficient, part.above)
+        bottom = self.fitted.reduce(part.below)
         if not bottom.known:
             return None
-        if bottom.constant <= 0:
+        if bottom.impossible:
             raise Infeasible("the evidence has probability zero")
-        return scaled(coefficient / bottom.constant, above)
+        return scaled(part.coefficient / bottom.constant, part.above)
 
 
 def _scaled(formula: Operation, left: Polynomial, right: Polynomial) -> Polynomial | None:

@@ -24,6 +24,7 @@ from causalplug.selection import by_name, sizes_of
 __all__ = ["BoundProgram", "Fitted", "Reduced"]
 
 _CLOSE = 1e-9
+_NOTHING = 1e-12  # a probability that rounding makes of zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,11 @@ class Reduced:
     def known(self) -> bool:
         """Whether nothing is left open."""
         return not self.linear and not self.products
+
+    @property
+    def impossible(self) -> bool:
+        """Whether it is known to be the probability of nothing: zero, up to rounding."""
+        return self.known and self.constant <= _NOTHING
 
 
 class BoundProgram:
@@ -333,9 +339,7 @@ class Fitted:
                     return None
                 constant += coefficient * self._forms[factor].constant
                 weights = weights + coefficient * self._forms[factor].weights
-            if product:
-                constant += 0.0
-            else:
+            if not product:
                 constant += coefficient
         return Form(constant, weights)
 

@@ -17,7 +17,7 @@ from causalplug.checks.linear_program import Infeasible
 from causalplug.errors import QueryError
 from causalplug.identification.arithmetic import Formula
 from causalplug.identification.events import Bound, Event
-from causalplug.identification.factors import Model, Polynomial, add, fill, scaled
+from causalplug.identification.factors import Model, Polynomial, add, fill
 from causalplug.identification.query import Axis, Query, Term
 from causalplug.identification.regions import Region
 from causalplug.wording import listed
@@ -44,10 +44,10 @@ class CellQuery:
     @property
     def polynomials(self) -> Iterable[Polynomial]:
         """Every polynomial in it."""
-        for _, above, below in self.parts:
-            yield above
-            if below is not None:
-                yield below
+        for part in self.parts:
+            yield part.above
+            if part.below is not None:
+                yield part.below
 
 
 def outcomes_with_mean(query: Query) -> tuple[set[str], set[str]]:
@@ -136,22 +136,22 @@ def _fraction(
         below = model.probability(fill(term, {**known, **spare})[1])
     if not term.expectation:
         outcomes, evidence = fill(term, known)
-        return coefficient, model.probability((*outcomes, *evidence)), below
-    return coefficient, _mean(model, term, known, ranges), below
+        return Fraction(coefficient, model.probability((*outcomes, *evidence)), below)
+    numbers = _numbers(model, averaged[0], ranges)
+    above = _mean(model, term, known, averaged[0], numbers)
+    return Fraction(coefficient, above, below, (min(numbers), max(numbers)))
 
 
 def _mean(
     model: Model,
     term: Term,
     known: Mapping[Axis, Hashable],
-    ranges: Mapping[str, tuple[float, float]],
+    axis: Axis,
+    numbers: Sequence[float],
 ) -> Polynomial:
     """The sum over values of the outcome, times the probability of each with the evidence."""
-    (axis,) = [axis for axis in term.axes if _averaged(term, axis)]
     parts = []
-    for value, number in zip(
-        model.domains[axis.variable], _numbers(model, axis, ranges), strict=True
-    ):
+    for value, number in zip(model.domains[axis.variable], numbers, strict=True):
         outcomes, evidence = fill(term, {**known, axis: value})
         parts.append((number, model.probability((*outcomes, *evidence))))
     return add(*parts)
@@ -183,20 +183,22 @@ def solve_cell(fitted: Fitted, cell: CellQuery, *, nodes: int) -> tuple[Extreme,
 
 def _end(fitted: Fitted, cell: CellQuery, sign: int, nodes: int) -> Extreme:
     whole, rest = _grouped(fitted, cell.parts)
+    ends = []
+    for group in rest:
+        end = extreme_ratio(fitted, group.above, group.below, sign, nodes=nodes)
+        ends.append(end.within(group.limits))
     if not rest:
-        found = extreme(fitted, whole, sign, nodes=nodes)
+        found = extreme(fitted, whole.above, sign, nodes=nodes).within(whole.limits)
         return _with_denominator(fitted, cell, found)
-    if len(rest) == 1 and not whole:
-        above, below = rest[0]
-        return extreme_ratio(fitted, above, below, sign, nodes=nodes)
-    ends = [extreme(fitted, whole, sign, nodes=nodes)]
-    ends += [extreme_ratio(fitted, above, below, sign, nodes=nodes) for above, below in rest]
+    if len(rest) == 1 and not whole.above:
+        return ends[0]
+    ends.append(extreme(fitted, whole.above, sign, nodes=nodes).within(whole.limits))
     return Extreme(sum(end.value for end in ends), np.nan)
 
 
 def _with_denominator(fitted: Fitted, cell: CellQuery, found: Extreme) -> Extreme:
     """The end with the right form where the terms share a known denominator."""
-    below = [below for _, _, below in cell.parts]
+    below = [part.below for part in cell.parts]
     if found.form is None or all(part is None for part in below):
         return found
     first = below[0]
@@ -207,23 +209,41 @@ def _with_denominator(fitted: Fitted, cell: CellQuery, found: Extreme) -> Extrem
     return Extreme(found.value, found.reached, top.over(fitted.form_of(first)))
 
 
-def _grouped(
-    fitted: Fitted, parts: Sequence[Fraction]
-) -> tuple[Polynomial, list[tuple[Polynomial, Polynomial]]]:
-    """What has a known denominator as one polynomial, the others by their denominators."""
-    whole: Polynomial = {}
-    rest: dict[frozenset[tuple[object, float]], tuple[Polynomial, Polynomial]] = {}
-    for coefficient, above, below in parts:
-        if below is None:
-            whole = add((1.0, whole), (coefficient, above))
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Terms with one denominator, added up.
+
+    Attributes:
+        above, below: Numerator and denominator.
+        limits: What the sum of the terms lies between whatever the model.
+    """
+
+    above: Polynomial
+    below: Polynomial
+    limits: tuple[float, float] = (0.0, 0.0)
+
+    def plus(self, coefficient: float, part: Fraction) -> _Group:
+        """The group with one more term; its numerator is multiplied by ``coefficient``."""
+        (low, high), (least, most) = self.limits, part.limits
+        above = add((1.0, self.above), (coefficient, part.above))
+        return _Group(above, self.below, (low + least, high + most))
+
+
+def _grouped(fitted: Fitted, parts: Sequence[Fraction]) -> tuple[_Group, list[_Group]]:
+    """What has a known denominator as one group, the others by their denominators."""
+    whole = _Group({}, {frozenset(): 1.0})
+    rest: dict[frozenset[tuple[object, float]], _Group] = {}
+    for part in parts:
+        if part.below is None:
+            whole = whole.plus(part.coefficient, part)
             continue
-        bottom = fitted.reduce(below)
+        bottom = fitted.reduce(part.below)
         if bottom.known:
-            if bottom.constant <= 0:
+            if bottom.impossible:
                 raise Infeasible("the evidence has probability zero")
-            whole = add((1.0, whole), (coefficient / bottom.constant, above))
+            whole = whole.plus(part.coefficient / bottom.constant, part)
             continue
-        key = frozenset(below.items())
-        so_far = rest.get(key, ({}, below))[0]
-        rest[key] = add((1.0, so_far), (coefficient, above)), below
-    return whole, [(scaled(1.0, above), below) for above, below in rest.values()]
+        key = frozenset(part.below.items())
+        group = rest.get(key, _Group({}, part.below))
+        rest[key] = group.plus(part.coefficient, part)
+    return whole, list(rest.values())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -19,6 +20,7 @@ from causalplug.selection import by_name
 __all__ = ["Extreme", "extreme", "extreme_ratio"]
 
 _GAP = 1e-7
+_SMALL = 1e-9  # a denominator that may be zero
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Extreme:
     def sharp(self) -> bool:
         """Whether a model reaches the bound, to 1e-6."""
         return abs(self.value - self.reached) <= 1e-6
+
+    def within(self, natural: tuple[float, float]) -> Extreme:
+        """The value, cut at the two ends that no model reaches past."""
+        low, high = natural
+        return replace(self, value=min(max(self.value, low), high))
 
 
 def extreme(fitted: Fitted, polynomial: Polynomial, sign: int, *, nodes: int) -> Extreme:
@@ -72,7 +79,7 @@ def extreme_ratio(
     """
     bottom = fitted.reduce(below)
     if bottom.known:
-        if bottom.constant <= 0:
+        if bottom.impossible:
             raise Infeasible("the evidence has probability zero")
         found = extreme(fitted, above, sign, nodes=nodes)
         scale = 1 / bottom.constant
@@ -93,18 +100,27 @@ def extreme_ratio(
 def _ratio_of_intervals(
     fitted: Fitted, above: Polynomial, below: Polynomial, sign: int, nodes: int
 ) -> Extreme:
-    """What the two intervals of numerator and denominator allow: valid, hardly ever sharp."""
+    """What the two intervals of numerator and denominator allow: valid, hardly ever sharp, and
+    infinite where the denominator may be zero."""
     tops = [extreme(fitted, above, s, nodes=nodes).value for s in (1, -1)]
     bottoms = [extreme(fitted, below, s, nodes=nodes).value for s in (1, -1)]
-    if bottoms[1] <= 0:
+    if bottoms[1] <= _SMALL:
         raise Infeasible("the evidence has probability zero")
-    positive = [max(b, 1e-12) for b in bottoms]
-    ends = [top / bottom for top in tops for bottom in positive]
+    ends = [_divided(top, bottom) for top in tops for bottom in bottoms]
     if sign > 0:
         value = min(ends)
     else:
         value = max(ends)
     return Extreme(value, float("nan"))
+
+
+def _divided(top: float, bottom: float) -> float:
+    """The ratio; its limit where the lower number is zero."""
+    if bottom > _SMALL:
+        return top / bottom
+    if abs(top) <= _SMALL:
+        return 0.0
+    return math.copysign(math.inf, top)
 
 
 class _Search:

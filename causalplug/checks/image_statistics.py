@@ -111,7 +111,7 @@ def spread_ratio(real: Tensor, fake: Tensor) -> float:
     """Mean distance between two generated projections divided by that between two real ones."""
 
     def spread(rows: Tensor) -> float:
-        n = len(rows)
+        n, rows = len(rows), rows.double()
         return float(torch.cdist(rows, rows).sum()) / max(1, n * (n - 1))
 
     return spread(fake) / max(spread(real), 1e-12)
@@ -123,6 +123,7 @@ def coverage(real: Tensor, fake: Tensor, *, neighbours: int = 5) -> float:
 
     Near 1 for equal distributions, near 0 where the generated ones are few different ones.
     """
+    real, fake = real.double(), fake.double()
     nearest = torch.cdist(real, real).kthvalue(min(neighbours + 1, len(real)), 1).values
     return float((torch.cdist(real, fake).min(1).values <= nearest).float().mean())
 
@@ -135,6 +136,6 @@ def memorised(real: Tensor, fake: Tensor, *, share: float = 0.2) -> float:
         share: Share of the median distance between real nearest neighbours, below which an image
             counts as a copy.
     """
-    a, b = real.flatten(1), fake.flatten(1)
+    a, b = real.flatten(1).double(), fake.flatten(1).double()
     among = torch.cdist(a, a).fill_diagonal_(torch.inf).min(1).values.median()
     return float((torch.cdist(b, a).min(1).values < share * among).float().mean())

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import chdtrc, ndtri
 
 from causalplug.selection import values_at
 
@@ -97,6 +96,8 @@ def _merged(codes: np.ndarray, levels: int) -> np.ndarray:
 
 
 def _continuous(name: str, values: np.ndarray) -> Column:
+    from scipy.special import ndtri  # a tenth of a second: where something is tested
+
     ranks = np.apply_along_axis(_ranks, 0, values)
     scores = ndtri(ranks)
     return Column(name, None, scores, scores, 2 * np.abs(2 * ranks - 1) - 1)
@@ -189,6 +190,8 @@ class IndependenceTests:
         return self._bases[given]
 
     def _fourier(self, given: tuple[str, ...]) -> np.ndarray:
+        from scipy.special import ndtri
+
         plain = np.hstack([self.columns[name].scores for name in given])
         random = np.random.default_rng(self.seed)
         some = plain[random.permutation(self.count)[:200]]
@@ -254,6 +257,8 @@ def _mean_test(products: np.ndarray) -> tuple[float, int]:
 
 def _shared(first: tuple[float, int], second: tuple[float, int]) -> float:
     """The p-value of two tests that share the level."""
+    from scipy.special import chdtrc
+
     p_values = [float(chdtrc(df, s)) if df else 1.0 for s, df in (first, second)]
     if not second[1]:
         return p_values[0]

@@ -474,8 +474,6 @@ def _mapped(pixels: Tensor, column: object) -> Tensor:
 
 def _missing_count(values: Any) -> int:
     """Rows of a column that have no value."""
-    import pandas as pd
-
     if isinstance(values, TextColumn):
         return values.missing()
     if hasattr(values, "detach"):
@@ -497,6 +495,8 @@ def _missing_count(values: Any) -> int:
             item is None or (isinstance(item, np.ndarray) and _missing_count(item[None]) > 0)
             for item in values
         )
+    import pandas as pd  # arrays of numbers do without
+
     return int(pd.isna(pd.Series(values)).sum())
 
 

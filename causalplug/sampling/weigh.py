@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Candidates", "Drawn", "Weighed", "draw", "weigh"]
 
 _UNIFORM, _GUMBEL = NoiseSpec((), "uniform"), "gumbel"
+_LEAST = 2.0**-26  # share of an interval, so that an open one gives a finite number
+_UNDERFLOW = 1e-290  # the smallest probability that is told from zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -426,7 +428,16 @@ def _normal_between(low: Tensor, high: Tensor, share: Tensor) -> Tensor:
     """The standard normal number at ``share`` of the probability between the ends."""
     flipped = low > 0
     a, b = torch.where(flipped, -high, low), torch.where(flipped, -low, high)
+    share = share.clamp(_LEAST, 1 - _LEAST)
     start, end = torch.special.ndtr(a), torch.special.ndtr(b)
     number = torch.special.ndtri(start + share * (end - start))
+    number = torch.where(end > _UNDERFLOW, number, _far_between(a, b, share))
     number = torch.minimum(torch.maximum(number, a), b)
     return torch.where(flipped, -number, number)
+
+
+def _far_between(low: Tensor, high: Tensor, share: Tensor) -> Tensor:
+    """The same where both ends lie so far below zero that no float holds their probabilities: the
+    tail is that of ``exp(-x**2 / 2)``."""
+    ratio = (torch.special.log_ndtr(low) - torch.special.log_ndtr(high)).exp()
+    return -(high.square() - 2 * (ratio + share * (1 - ratio)).log()).sqrt()

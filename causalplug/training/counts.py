@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
+from causalplug.tensors import unraveled
 from causalplug.training.factors import ravel
 from causalplug.variables import Variable
 
@@ -64,7 +65,7 @@ def _grid(
 ) -> dict[str, Tensor]:
     """Every joint value of the parents, the last varying fastest."""
     joint = torch.arange(math.prod(sizes), device=device)
-    return dict(zip(parents, torch.unravel_index(joint, sizes), strict=True))
+    return dict(zip(parents, unraveled(joint, sizes), strict=True))
 
 
 def _solve(mechanism: DiscreteMLP, grid: Mapping[str, Tensor], table: Tensor) -> bool:

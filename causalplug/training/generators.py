@@ -15,6 +15,7 @@ from causalplug.errors import DataError, TrainingError
 from causalplug.mechanisms.trainable.image import ConvGenerator
 from causalplug.networks import initialised
 from causalplug.notebook import bar_type
+from causalplug.tensors import unraveled
 from causalplug.training.learner import Average
 from causalplug.variables import Discrete, Image
 
@@ -121,7 +122,7 @@ def fit_generator(
     members = [torch.nonzero(joint == c).squeeze(-1) for c in range(classes)]
     per_class = max(1, _BATCH // classes)
     label = torch.arange(classes).repeat_interleave(per_class)
-    codes = dict(zip(sizes, torch.unravel_index(label, tuple(sizes.values())), strict=True))
+    codes = dict(zip(sizes, unraveled(label, tuple(sizes.values())), strict=True))
     spec = generator.noise["latent"]
     for step in bar_type()(
         range(steps), desc="generator", disable=None if progress else True, leave=False

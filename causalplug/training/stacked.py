@@ -97,7 +97,8 @@ class StackLearner(Learner):
             parameters=parameters,
             turned=pace.turned,
         )
-        self.stack, self.rows, self.room = stack, rows, room
+        self.stack, self.rows = stack, rows
+        self.prior = 1 / (room * rows.counts)
         self.losses: list[float] = []
 
     def step(self, index: int, generator: torch.Generator) -> float:
@@ -108,8 +109,10 @@ class StackLearner(Learner):
             drawn = self.rows.drawn(self._rows_of(index), generator)
             each = -self.stack.log_prob(*drawn).mean(1)
             losses.append(each.detach())
-            each = each + self.stack.surprise(self.room) / self.rows.counts
-            return self._differentiate(each.sum(), scaled)
+            loss = self._differentiate(each.sum(), scaled)
+            share = self.prior
+            self.stack.add_prior(scaled(share) if scaled else share)
+            return loss
 
         loss = self._update(self.optimizer, self.parameters, backward)
         self.average.update(index)

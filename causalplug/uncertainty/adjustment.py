@@ -13,13 +13,15 @@ row adds to it is its influence.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from causalplug.mechanisms.trainable.continuous import ContinuousSpline
+from causalplug.mechanisms.trainable.count import CountSpline
 from causalplug.model.model import Model
 from causalplug.noise import Noise
 from causalplug.sampling.interventions import Constant
@@ -34,6 +36,7 @@ _ROLLOUTS = 2**18  # rows that are rolled out for the conditional means of one t
 _FEWEST, _MOST = 4, 64  # rollouts of a row
 _NODES = 12  # of Gauss-Hermite quadrature
 _JUMPING = 64  # for what jumps
+_TOGETHER = 2**18  # values of a spline that are computed together
 
 
 class Adjusted:
@@ -271,11 +274,7 @@ class _Case:
         return None
 
     def _enumerated(self, name: str, pinned: Mapping[str, Tensor]) -> Tensor:
-        rows = self._filled(pinned, {})
-        mechanism = self.dcm.mechanism(name)
-        values = rows.values(self.world, mechanism.parents)
-        read = {p: self.dcm._read(p, mechanism, values, {}) for p in mechanism.parents}
-        logits = mechanism.logits(read, None)
+        logits = self.dcm.mechanism(name).logits(self._parents(name, pinned), None)
         shares = torch.softmax(logits.double(), -1).expand(self.size, -1)
         total = torch.zeros((), dtype=torch.float64)
         for code in range(shares.shape[1]):
@@ -286,12 +285,33 @@ class _Case:
     def _integrated(self, name: str, pinned: Mapping[str, Tensor]) -> Tensor:
         places, weights = _nodes(self.numbers.smooth)
         total = torch.zeros((), dtype=torch.float64)
-        for place, weight in zip(places, weights / weights.sum(), strict=True):
-            rows = self._filled(pinned, {})
-            same = torch.full((self.size,), float(place), device=self.dcm.device)
-            rows.noise = rows.noise.fix({f"{name}/normal": same})
+        at_nodes = self._at(name, pinned, places)
+        for rows, weight in zip(at_nodes, weights / weights.sum(), strict=True):
             total = total + float(weight) * self._of(rows)[0]
         return total
+
+    def _at(self, name: str, pinned: Mapping[str, Tensor], places: np.ndarray) -> Iterator[Rows]:
+        """Rows with the noise of a variable at each of the places; the network of a spline runs
+        once for many of them."""
+        mechanism = self.dcm.mechanism(name)
+        if type(mechanism) not in (ContinuousSpline, CountSpline):  # those derived may differ
+            for place in places:
+                rows = self._filled(pinned, {})
+                same = torch.full((self.size,), float(place), device=self.dcm.device)
+                rows.noise = rows.noise.fix({f"{name}/normal": same})
+                yield rows
+            return
+        read = self._parents(name, pinned)
+        noise = torch.tensor(places, dtype=torch.get_default_dtype(), device=self.dcm.device)
+        for some in noise.split(max(1, _TOGETHER // self.size)):
+            for value in mechanism(read, {"normal": some[:, None].expand(-1, self.size)}):
+                yield self._filled(pinned, {name: value})
+
+    def _parents(self, name: str, pinned: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the mechanism of a variable reads in the world of the outcomes."""
+        mechanism = self.dcm.mechanism(name)
+        values = self._filled(pinned, {}).values(self.world, mechanism.parents)
+        return {p: self.dcm._read(p, mechanism, values, {}) for p in mechanism.parents}
 
     def _pinned(self) -> tuple[dict[str, Tensor], Tensor]:
         """A value of the treatment that the evidence allows, and how probable it is given the

@@ -20,6 +20,7 @@ from causalplug.noise import Noise
 from causalplug.sampling.terms import Case
 from causalplug.sampling.worlds import Rows, World
 from causalplug.selection import positions_of
+from causalplug.tensors import unraveled
 from causalplug.training.factors import Cells, ConfounderDraws, confounders_of, tabular
 from causalplug.uncertainty.gradient import differentiable, pulled_back
 from causalplug.uncertainty.numbers import AnswerNumbers
@@ -99,7 +100,7 @@ def _joint(dcm: Model, variables: Sequence[tuple[str, World]]) -> tuple[Rows, Te
     count = math.prod(sizes)
     grid: tuple[Tensor, ...] = ()
     if sizes:
-        grid = torch.unravel_index(torch.arange(count, device=dcm.device), sizes)
+        grid = unraveled(torch.arange(count, device=dcm.device), sizes)
     rows = Rows(dcm, Noise(count, device=dcm.device))
     for (name, world), codes in zip(variables, grid, strict=True):
         rows.cells[world.cell(name)] = codes

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
 import causalplug as cp
+from causalplug.checks import linear_program
 from tests.scm import random_scm
 
 BOW = cp.CausalGraph.parse("X -> Y; X <-> Y")
@@ -79,3 +81,54 @@ def test_ratios_of_means_keep_the_range_of_the_outcome() -> None:
     one = share * means[1] + (1 - share) * np.array([1.0, 5.0])
     zero = (1 - share) * means[0] + share * np.array([1.0, 5.0])
     assert (found.low, found.high) == pytest.approx((one[0] / zero[1], one[1] / zero[0]), abs=1e-4)
+
+
+@pytest.mark.parametrize("query", ["P(Y_{X=0}=1 | X=1)", "E(Y_{X=0} | X=1)"])
+def test_evidence_that_no_row_has_leaves_nothing_to_bound(query: str) -> None:
+    rng = np.random.default_rng(0)
+    z, x, y = rng.integers(0, 3, 999), 2 * rng.integers(0, 2, 999), rng.integers(0, 2, 999)
+    graph = cp.CausalGraph.parse("Z -> X -> Y; X <-> Y")
+    domains = {"X": [0, 1, 2]}
+    found = cp.bounds(graph, query, {"Z": z, "X": x, "Y": y}, domains=domains, resamples=20)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+
+
+TWO = cp.CausalGraph.parse("A -> B -> C -> D; A <-> B; C <-> D")
+SEEN = "C_{A=1}=0"
+
+
+@pytest.mark.parametrize("impossible", [0.0, 0.25])
+def test_a_conditional_probability_stays_one_where_its_evidence_may_be_impossible(
+    impossible: float,
+) -> None:
+    """Two components are unknown, so that numerator and denominator are bounded one by one. C is
+    never 0 where B is 1; with A=1, B is never 0 among the rows in the first case."""
+    first = np.array([[0.3, 0.2], [impossible, 0.5 - impossible]])
+    second = np.array([[[0.3, 0.2], [0.25, 0.25]], [[0.0, 0.0], [0.4, 0.6]]])
+    p = np.einsum("ab,bcd->abcd", first, second)
+    found = cp.bounds(TWO, f"P(D_{{A=1, C=1}}=1 | {SEEN})", p)
+    assert 0 <= found.low < found.high == 1
+    mean = cp.bounds(TWO, f"E[D_{{A=1, C=1}} | {SEEN}]", p, domains={"D": [2, 5]})
+    assert 2 <= mean.low < mean.high == 5
+    gap = f"P(D_{{A=1, C=1}}=1 | {SEEN}) - P(D_{{A=1, C=0}}=1 | {SEEN})"
+    assert -1 <= cp.bounds(TWO, gap, p).low <= cp.bounds(TWO, gap, p).high <= 1
+    # D with C=0 is the D that was seen: at least .2 of .5, so that the ratio is at most 1 / .4
+    ratio = cp.bounds(TWO, gap.replace(" - ", " / "), p)
+    assert ratio.low >= 0
+    assert ratio.high == pytest.approx(2.5, abs=1e-6)
+
+
+def test_a_resampled_ratio_takes_two_linear_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for each end; rows that some model explains as they are need none to be moved."""
+    cell = np.random.default_rng(0).choice(4, size=2000, p=P.ravel())
+    found = cp.bounds(BOW, "RR(Y, X)", {"X": cell // 2, "Y": cell % 2}, resamples=20)
+    solved = []
+
+    def counted(*args: object, **options: object) -> object:
+        solved.append(args)
+        return linprog(*args, **options)
+
+    monkeypatch.setattr(linear_program, "linprog", counted)
+    assert found.low < found.interval()[1]
+    assert len(solved) <= 2 * 20

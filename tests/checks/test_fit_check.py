@@ -12,7 +12,7 @@ from torch import Tensor
 
 from causalplug.adapters.callable import CallableGenerator
 from causalplug.checks.fit import check_fit
-from causalplug.checks.image_statistics import first_of_each, mmd_test
+from causalplug.checks.image_statistics import coverage, first_of_each, mmd_test, spread_ratio
 from causalplug.checks.projection import check_projection
 from causalplug.encoders.encoders import ConvEncoder, PCAEncoder
 from causalplug.encoders.fit import fit_encoder
@@ -149,3 +149,12 @@ def test_a_projection_that_loses_what_the_image_knows_is_seen() -> None:
     lost = check_projection(blind, images, targets)
     assert not lost
     assert lost.targets[0].lost > 0.9
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_spread_and_coverage_know_no_offset(offset):
+    generator = torch.Generator().manual_seed(0)
+    real, fake = (torch.randn(100, 8, generator=generator) for _ in range(2))
+    near, far = (0.1 * real + offset), (0.002 * fake + offset)
+    assert spread_ratio(near, far) == pytest.approx(0.02, rel=0.1)
+    assert coverage(near, far) < 0.5

@@ -33,6 +33,17 @@ def test_values_slopes_and_inverse_are_those_of_zuko(spread):
     torch.testing.assert_close(own.inverse(y), value, atol=0, rtol=0)
 
 
+def test_a_spline_is_read_at_several_places_at_once():
+    numbers, x = drawn(1.0)
+    spline = both(numbers)[0]
+    many = torch.stack([x, 0.5 * x, -x])
+    torch.testing.assert_close(spline(many), torch.stack(list(map(spline, many))), atol=0, rtol=0)
+    together = spline.inverse_and_log_slope(many)
+    apart = zip(*map(spline.inverse_and_log_slope, many), strict=True)
+    for found, wanted in zip(together, apart, strict=True):
+        torch.testing.assert_close(found, torch.stack(wanted), atol=0, rtol=0)
+
+
 def test_gradients_are_those_of_zuko():
     numbers, x = drawn(1.0)
     found = []

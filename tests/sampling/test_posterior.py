@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import truncnorm
 
 from causalplug.dcm import DCM
 from causalplug.errors import SamplingError
@@ -22,6 +23,12 @@ from tests.sampling.toys import Coin, Linear
 from tests.scm import random_scm
 
 N = 20_000
+
+
+class Tight(Linear):
+    """A linear mechanism that grows with its noise."""
+
+    monotone = True
 
 
 def _near(found: np.ndarray, truth: np.ndarray, n: int, inflation: float = 1.5) -> bool:
@@ -205,6 +212,29 @@ def test_intervals_of_trained_splines_are_met_exactly_and_without_rejection() ->
         spread = truth[name].std() / np.sqrt(len(truth) / 2)
         assert frame[name].mean() == pytest.approx(truth[name].mean(), abs=5 * spread)
         assert frame[name].std() == pytest.approx(truth[name].std(), rel=0.08)
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_an_interval_that_most_causes_rule_out_still_gives_numbers(below: bool) -> None:
+    """Z puts X within .01 of itself, so that the interval is hundreds of deviations away for most
+    candidates; what they give W and Y has to be a number, to be weighed."""
+    graph = CausalGraph.parse("Z -> X -> W -> Y; X -> Y")
+    made = {
+        "Z": Linear({}),
+        "X": Tight({"Z": 1.0}, scale=0.01),
+        "W": Linear({"X": 1.0}, scale=0.1),
+        "Y": Linear({"X": 2.0, "W": -1.0}, scale=0.5),
+    }
+    dcm = DCM(graph, {v: Continuous() for v in made}, mechanisms=made)
+    sign = -1 if below else 1
+    given = {"X": (None, -2.0) if below else (2.0, None), "Y": sign * 1.5}
+    frame = dcm.sample(4000, given=given, variables=["Z", "X"], seed=1)
+    precision = 1 / 1.0001 + 1 / (0.5**2 + 0.1**2)
+    mean, spread = 1.5 / (0.5**2 + 0.1**2) / precision, precision**-0.5
+    truth = truncnorm((2 - mean) / spread, np.inf, mean, spread)
+    for name in ("Z", "X"):
+        assert sign * frame[name].mean() == pytest.approx(truth.mean(), abs=0.02)
+        assert frame[name].std() == pytest.approx(truth.std(), abs=0.02)
 
 
 def test_counts_are_met_as_numbers_and_as_ranges() -> None:

@@ -81,7 +81,7 @@ def _of_noise() -> tuple[list[dict[str, float]], int, float]:
 
 def test_rows_that_were_learned_by_heart_are_told(monkeypatch):
     """Without a prior an early state is better, and it is kept."""
-    monkeypatch.setattr(Stack, "surprise", lambda self, room: torch.zeros(len(self.members)))
+    monkeypatch.setattr(Stack, "add_prior", lambda self, share: None)
     curve, kept, loss = _of_noise()
     losses = {entry["step"]: entry["nll"] for entry in curve}
     assert kept == min(losses, key=losses.get) < 100
@@ -94,20 +94,26 @@ def test_noise_is_not_learned_by_heart():
     assert loss < math.log(2) + 0.02
 
 
-def test_the_prior_of_weights_keeps_the_spread_of_a_layer():
-    """Standard normal weights over the root of their inputs are as surprising as their number."""
-    variables = {**dict.fromkeys("ABC", cp.Continuous()), "Y": cp.Continuous()}
-    dcm = cp.DCM(cp.CausalGraph.parse("A, B, C -> Y"), variables)
+def test_the_prior_of_weights_is_normal_over_the_inputs_of_a_layer():
+    """The gradients that are added are those of torch's normal density, times the share."""
+    variables = dict.fromkeys("ABCYZ", cp.Continuous())
+    dcm = cp.DCM(cp.CausalGraph.parse("A, B, C -> Y; A -> Z"), variables)
     draw = np.random.default_rng(0)
     rows = {name: torch.tensor(draw.normal(size=50)) for name in variables}
-    stack = Stack([Member("Y", dcm.mechanism("Y"), rows)])
-    with torch.no_grad():
-        for weight in stack.weights:
-            weight.normal_(generator=torch.Generator().manual_seed(0)).div_(weight.shape[1] ** 0.5)
-    number = sum(weight.numel() for weight in stack.weights)
-    narrow, wide = (float(stack.surprise(room).detach()[0]) for room in (1.0, 4.0))
-    assert narrow == pytest.approx(number / 2, rel=0.05)
-    assert wide == pytest.approx(number / 8, rel=0.05)
+    stack = Stack([Member(name, dcm.mechanism(name), rows) for name in "YZ"])
+    share, room = torch.tensor([1.0, 0.25]), 8.0
+    for member, inputs in enumerate([(3, 64, 64), (1, 64, 64)]):
+        for weight, size in zip(stack.weights, inputs, strict=True):
+            prior = torch.distributions.Normal(0.0, (room / size) ** 0.5)
+            of_rows = weight[member].sum()
+            (of_rows - share[member] * prior.log_prob(weight[member]).sum()).backward()
+    wanted = [weight.grad.clone() for weight in stack.weights]
+    for weight in stack.weights:
+        weight.grad = torch.ones_like(weight)
+    stack.add_prior(share / room)
+    for weight, gradient in zip(stack.weights, wanted, strict=True):
+        torch.testing.assert_close(weight.grad, gradient, rtol=1e-6, atol=1e-6)
+    assert all(bias.grad is None for bias in stack.biases)
 
 
 @pytest.mark.parametrize("seed", [2, 5])

@@ -141,16 +141,19 @@ def test_adam_makes_the_updates_of_torch():
 
 _FIRST = """
 import sys, numpy as np, causalplug as cp
-rows = {v: np.random.default_rng(0).normal(size=200) for v in "XY"}
+draw = np.random.default_rng(0)
+normal = {v: draw.normal(size=200) for v in "XY"}
+binary = {v: draw.integers(2, size=200) for v in "XY"}
 for graph in ("X -> Y", "X -> Y; X <-> Y"):
-    dcm = cp.DCM(cp.CausalGraph.parse(graph), {"X": cp.Continuous(), "Y": cp.Continuous()})
-    cp.fit(dcm, rows, steps=2, progress=False)
-slow = {"torch._dynamo", "sklearn.ensemble", "zuko", "sympy", "scipy.stats"}
+    for kind, rows in ((cp.Continuous(), normal), (cp.Discrete(2), binary)):
+        dcm = cp.DCM(cp.CausalGraph.parse(graph), dict.fromkeys("XY", kind))
+        cp.fit(dcm, rows, steps=2, progress=False)
+slow = {"torch._dynamo", "sklearn.ensemble", "zuko", "sympy", "scipy.stats", "pandas"}
 print(slow & set(sys.modules) or "nothing")
 """
 
 
-def test_a_fit_imports_no_compiler_and_no_forest_and_no_algebra():
+def test_a_fit_of_arrays_imports_no_compiler_forest_algebra_or_frames():
     done = subprocess.run(
         [sys.executable, "-c", _FIRST], capture_output=True, text=True, check=True
     )

@@ -91,6 +91,29 @@ def test_it_is_not_used_where_it_does_not_hold(graph: str, text: str) -> None:
     assert adjustment_names(dcm, _numbers(dcm, text)) is None
 
 
+@pytest.mark.parametrize("kind", [cp.Continuous(), cp.Count()], ids=["number", "count"])
+def test_a_network_runs_once_for_all_nodes(kind: cp.Variable) -> None:
+    """And the estimate is that of a mechanism of one's own, which runs at every node."""
+    rng = np.random.default_rng(0)
+    variables = {"Z": cp.Continuous(), "X": cp.Discrete(2), "Y": kind}
+    dcm = cp.DCM(GRAPH, variables)
+    rows = {
+        "Z": torch.tensor(rng.normal(size=40), dtype=torch.float32),
+        "X": torch.as_tensor(rng.integers(2, size=40)),
+        "Y": torch.as_tensor(rng.integers(9, size=40)).float(),
+    }
+    numbers, mechanism = _numbers(dcm, "ATE(Y, X)"), dcm.mechanism("Y")
+    runs: list[object] = []
+    mechanism.network.register_forward_hook(lambda *run: runs.append(run))
+    together = adjusted(dcm, numbers, rows, 0)
+    assert len(runs) == len(numbers.terms) == 2
+    mechanism.__class__ = type("Own", (type(mechanism),), {})
+    apart = adjusted(dcm, numbers, rows, 0)
+    assert len(runs) > 20
+    torch.testing.assert_close(together.estimate, apart.estimate, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(together.influence, apart.influence, rtol=1e-5, atol=1e-6)
+
+
 def test_a_mixed_back_door_is_doubly_robust_by_default() -> None:
     rng = np.random.default_rng(0)
     z = rng.normal(size=1500)

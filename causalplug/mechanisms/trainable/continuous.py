@@ -122,9 +122,10 @@ class ContinuousSpline(Exact, Conditioned):
         noise: Mapping[str, Tensor],
         confounder: Tensor | None = None,
     ) -> Tensor:
-        """Floats ``(n,)``."""
+        """Floats ``(n,)``, or ``(k, n)`` of as much noise: the network runs once for each row."""
         normal = noise["normal"]
-        spline, shift, log_scale = _pieces(self._numbers(normal, parents, confounder), self.bins)
+        rows = normal[0] if normal.ndim > 1 else normal
+        spline, shift, log_scale = _pieces(self._numbers(rows, parents, confounder), self.bins)
         standard = shift + log_scale.exp() * spline(normal)
         if self.variable.precise:  # a single number in float64 would not make the result float64
             standard = standard.double()

@@ -48,6 +48,13 @@ def _unbounded(logs: Tensor, limit: float) -> Tensor:
     return logs / (1 - logs.abs() / limit)
 
 
+def _at(numbers: Tensor, index: Tensor) -> Tensor:
+    """Numbers at places of the last axis; the first axes may be those of the places alone."""
+    if numbers.ndim < index.ndim:
+        numbers = numbers.expand(*index.shape[:-1], -1)
+    return numbers.gather(-1, index)
+
+
 class RationalQuadraticSpline:
     """A monotone map of the line, the identity outside [-5, 5] (Durkan et al. 2019).
 
@@ -86,14 +93,14 @@ class RationalQuadraticSpline:
         starts = self._starts[..., axis, 1:].detach()
         index = (starts < value.unsqueeze(-1)).sum(-1, keepdim=True)
         both = index.unsqueeze(-1).expand(*index.shape[:-1], 2, 1)
-        left, bottom = self._starts.gather(-1, both).squeeze(-1).unbind(-1)
-        width, height = self._sizes.gather(-1, both).squeeze(-1).unbind(-1)
+        left, bottom = _at(self._starts, both).squeeze(-1).unbind(-1)
+        width, height = _at(self._sizes, both).squeeze(-1).unbind(-1)
         ends = torch.cat([index, index + 1], -1)
-        first, second = self._slopes.gather(-1, ends).unbind(-1)
+        first, second = _at(self._slopes, ends).unbind(-1)
         return _Piece(value.abs() < _BOUND, left, width, bottom, height, first, second)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Values ``(*)`` at ``x``."""
+        """Values ``(*)`` at ``x``, which may have further axes before those of the splines."""
         b = self._bin(x, 0)
         z = torch.where(b.inside, (x - b.left) / b.width, 0.5)
         slope = b.height / b.width
