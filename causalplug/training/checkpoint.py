@@ -14,7 +14,7 @@ from torch import Tensor
 from causalplug.errors import RepositoryError, TrainingError
 from causalplug.files.facts import file_facts
 from causalplug.files.storage import read_folder, write_folder
-from causalplug.files.validation import read_json
+from causalplug.files.validation import check_keys, read_json
 from causalplug.files.weights import read_safetensors, safetensors_writer
 from causalplug.selection import drop
 from causalplug.values import Json, Named
@@ -33,6 +33,21 @@ _FREE = {
     "threads",
     "check_graph",
 }  # settings that a resumed run may change: they decide no weight
+_RECORD = {
+    "schema": int,
+    "sha256": str,
+    "tensors": {"size": int, "sha256": str},
+    "facts": {str: object},
+    "reports": {str: {str: object}},
+    "bindings": {str: object},
+    "scaler": object,
+    "step": int | None,
+    "position?": int,
+    "phase?": int,
+    "report?": {str: object},
+    "best_score?": float | None,
+    "since?": int,
+}
 _SHOWN = 6  # differences in a message
 
 
@@ -94,11 +109,14 @@ class Checkpoints:
                 f"{self.folder}; make room and continue with resume_from_checkpoint=True."
             ) from error
 
-    def _check_digest(self, state: Named) -> None:
-        """Raise where the record is not as it was written; one of another version is told apart
-        later."""
-        if state.get("schema") == _SCHEMA and state.get("sha256") != _digest(state):
+    def _check_record(self, state: Named) -> None:
+        """Raise where the record is not as it was written, or not what a run writes; one of
+        another version is told apart later."""
+        if state.get("schema") != _SCHEMA:
+            return
+        if state.get("sha256") != _digest(state):
             raise RepositoryError("state.json is not as it was written: its hash differs")
+        check_keys(state, _RECORD, where="state.json")
 
     def load(self, facts: Named) -> tuple[Json, dict[str, Tensor]] | None:
         """The last checkpoint, None if there is none.
@@ -115,7 +133,7 @@ class Checkpoints:
         try:
             with read_folder(self.folder) as folder:
                 state = read_json(folder / "state.json", max_bytes=64 << 20)
-                self._check_digest(state)
+                self._check_record(state)
                 tensors = read_safetensors(folder / "state.safetensors", facts=state.get("tensors"))
         except RepositoryError as error:
             raise TrainingError(

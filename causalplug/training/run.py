@@ -13,6 +13,7 @@ from torch import Tensor
 
 from causalplug.data.source import Rows
 from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError, warn_caller
+from causalplug.files.validation import configured
 from causalplug.files.weights import refuse_infinite
 from causalplug.mechanisms.trainable.continuous import ContinuousSpline
 from causalplug.mechanisms.trainable.mixed import MixedSpline
@@ -107,16 +108,17 @@ class Run:
     def take(self, loaded: State) -> None:
         """Go on from a checkpoint: weights, label maps, finished modules, and the one at work."""
         state, tensors = loaded
-        for name, binding in state["bindings"].items():
-            mechanism = self.dcm.mechanism(name)
-            if mechanism.awaits_rows:
-                self.dcm.replace_mechanism(name, mechanism.bind_as(name, binding))
+        by_name = {}
+        with configured("the checkpoint"):
+            for name, binding in state["bindings"].items():
+                mechanism = self.dcm.mechanism(name)
+                if mechanism.awaits_rows:
+                    self.dcm.replace_mechanism(name, mechanism.bind_as(name, binding))
+            for position, record in state["reports"].items():
+                by_name[int(position)] = report_from(record)
         self.dcm.load_trained(starting_with("model.", tensors))
         if state["scaler"] is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        by_name = {}
-        for position, record in state["reports"].items():
-            by_name[int(position)] = report_from(record)
         self.reports |= by_name
         if state["step"] is not None:
             self.pending = loaded

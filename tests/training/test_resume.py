@@ -1,6 +1,7 @@
 """A run that is killed and resumed ends with the same bits as one that was not; nothing is lost
 on the way."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -257,6 +258,37 @@ def test_a_damaged_checkpoint_is_named(finished, tmp_path, file, damage):
         TrainingError,
         match=rf"checkpoint is damaged .*{file.replace('.', '[.]')}.*delete the folder",
     ):
+        work.run(tmp_path / "run", resume=True, objective="likelihood", steps=8)
+
+
+EDITS = [
+    {"tensors": -1},
+    {"tensors": {}},
+    {"tensors": None},
+    {"facts": []},
+    {"reports": None},
+    {"reports": {"0": {}}},
+    {"reports": {"first": {"variables": ["I"], "distances": []}}},
+    {"bindings": "x"},
+    {"bindings": {"nobody": {}}},
+    {"step": "x"},
+    {"step": []},
+    {"phase": 1.5},
+    {"unknown": 1},
+]
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=str)
+def test_an_edited_record_with_a_hash_of_its_own_is_refused(finished, tmp_path, edit):
+    """Whoever edits it may write the hash anew: what no run writes is an error of ours."""
+    shutil.copytree(finished, tmp_path / "run")
+    state = tmp_path / "run" / "checkpoint" / "state.json"
+    record = json.loads(state.read_text()) | edit
+    del record["sha256"]
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"))
+    record["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    state.write_text(json.dumps(record))
+    with pytest.raises(cp.CausalPlugError, match="checkpoint"):
         work.run(tmp_path / "run", resume=True, objective="likelihood", steps=8)
 
 
