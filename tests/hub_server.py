@@ -34,7 +34,7 @@ class Faults:
     ``match``: regular expression searched in "METHOD /path"; ``skip`` and ``times``: how many
     matching requests pass first, and how many are hit then; and what happens to those: ``status``
     (answer with it, and ``after`` as its Retry-After), ``cut`` (break the connection after so many
-    bytes of the body), ``flip`` (change the byte at this position of the body), ``slow`` (wait so
+    bytes of the body; with ``drip``, go on byte by byte first, for so many seconds), ``flip`` (change the byte at this position of the body), ``slow`` (wait so
     many seconds), ``lose`` (do what was asked, but break the connection instead of answering).
     """
 
@@ -174,10 +174,22 @@ class Handler(BaseHTTPRequestHandler):
                 part = body[: self.fault["cut"]] if "cut" in self.fault else body
                 self.wfile.write(part)
                 self.record["sent"] += len(part)
+                if "drip" in self.fault:
+                    self._drip(body[len(part) :])
                 if len(part) < len(body):
                     raise ConnectionAbortedError
         except ConnectionError:
             self.close_connection = True
+
+    def _drip(self, rest: bytes) -> None:
+        """Send a byte now and then, for so many seconds at most."""
+        until = time.monotonic() + self.fault["drip"]
+        for place in range(len(rest)):
+            if time.monotonic() > until:
+                return
+            self.wfile.write(rest[place : place + 1])
+            self.record["sent"] += 1
+            time.sleep(0.1)
 
     # What is asked for
 

@@ -57,9 +57,9 @@ def bound_requests() -> None:
     """Give the client's requests time-outs, where it has none.
 
     ``HF_HUB_ETAG_TIMEOUT`` (10 seconds) bounds the time until a connection stands, and
-    ``HF_HUB_DOWNLOAD_TIMEOUT`` (60 seconds here) the time between two pieces of an answer; after
-    that time an answer must bring 1,000 bytes a second on average, and its headers must be
-    complete, however they arrive. A client of the user's own
+    ``HF_HUB_DOWNLOAD_TIMEOUT`` (60 seconds here) the time between two pieces of an answer. In
+    any such time an answer must bring 1,000 bytes a second on average, and its headers must be
+    complete after it, however they arrive. A client of the user's own
     (``huggingface_hub.set_client_factory``) with time-outs keeps them.
     """
     from huggingface_hub import constants

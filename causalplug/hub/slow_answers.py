@@ -14,8 +14,8 @@ _LONGEST_TEXT = 256 << 20  # bytes of an answer that is no file
 
 
 def refuse_slow_answers(client: object, seconds: float) -> Callable[[Any], None]:
-    """A hook for answers: after so many seconds, they must have brought 1,000 bytes a second on
-    average, and those in JSON end after 256 MB.
+    """A hook for answers: in any so many seconds, they must bring 1,000 bytes a second on average,
+    and those in JSON end after 256 MB.
 
     Args:
         client: A client of the HTTP library, whose name differs between versions of
@@ -29,17 +29,27 @@ def refuse_slow_answers(client: object, seconds: float) -> Callable[[Any], None]
             self._stream, self._most = stream, most
 
         def __iter__(self) -> Iterator[bytes]:
-            started, arrived = time.monotonic(), 0
-            for piece in self._stream:
-                arrived += len(piece)
-                taken = time.monotonic() - started
-                if taken > seconds and arrived < _LEAST * taken:
-                    raise library.ReadTimeout(
-                        f"{arrived:,} bytes of the answer have arrived in {taken:.0f} seconds"
-                    )
+            pieces = iter(self._stream)
+            arrived, lately, waited = 0, 0, 0.0
+            while True:
+                asked = time.monotonic()
+                piece = next(pieces, None)
+                if piece is None:
+                    return
+                waited += time.monotonic() - asked  # without what the reader does in between
+                arrived, lately = arrived + len(piece), lately + len(piece)
+                if waited > seconds:
+                    self._refuse_slow(lately, waited)
+                    lately, waited = 0, 0.0
                 if arrived > self._most:
                     raise library.ReadError(f"the answer is longer than {self._most:,.0f} bytes")
                 yield piece
+
+        def _refuse_slow(self, lately: int, waited: float) -> None:
+            if lately < _LEAST * waited:
+                raise library.ReadTimeout(
+                    f"the last {lately:,} bytes of the answer took {waited:.0f} seconds"
+                )
 
         def close(self) -> None:
             self._stream.close()

@@ -186,6 +186,22 @@ def test_a_body_may_be_sent_for_longer_than_a_step(hub):
     listener.close()
 
 
+def test_a_download_that_drips_is_taken_up_where_it_stood(
+    hub, published, repo, cache, tmp_path, model
+):
+    """In the middle of a file its bytes come one by one: it is asked for again, from there on."""
+    hub.steer("fault", match="GET /objects", cut=10_500_000, drip=60)
+    values = {"source": repo, "cache": str(cache), "names": ["modules/large.safetensors"]}
+    said, seconds = hub.run(OPEN, tmp_path, env=QUICK, **values).result
+    assert said == "loaded"
+    assert seconds < 30
+    large = model / "modules" / "large.safetensors"
+    found = resolve(repo, cache_dir=cache).fetch("modules/large.safetensors")
+    assert (found / "modules" / "large.safetensors").read_bytes() == large.read_bytes()
+    sent = sum(one["sent"] for one in hub.log() if "/objects/" in one["path"])
+    assert sent < 1.05 * large.stat().st_size
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_the_first_request_is_made_again(hub, published, repo, cache, monkeypatch, status):
     waited = []
