@@ -4,10 +4,10 @@ overlap."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from causalplug.errors import RepositoryError
-from causalplug.selection import all_of_kind
+from causalplug.selection import all_of_kind, names_of, without
 from causalplug.values import Json, Named
 
 __all__ = ["OverlapRecord", "RangeRecord"]
@@ -54,26 +54,14 @@ class OverlapRecord:
         """The inverse of :meth:`to_dict`.
 
         Raises:
-            RepositoryError: Keys are missing or of a wrong type.
+            RepositoryError: Keys are missing, unknown or of a wrong type.
         """
-        of = None
-        if isinstance(data, Mapping):
-            of = data.get("of")
-        if _has(data, "variable", "text", of):
-            words: list[object] = [data["variable"], data["text"], *(of or ())]
-        else:
-            words = [0]
-        numbers = [data.get("share"), data.get("standard_error")]
-        if not all_of_kind(words, str) or not _are_numbers(numbers):
+        if not isinstance(data, Mapping) or not _is_overlap(data):
             raise RepositoryError(
                 "The history of the model holds a record of overlap that is none."
             )
         if not isinstance(data.get("value"), str | int | float):
             raise RepositoryError("The history of the model holds a record of overlap of no value.")
-        if not isinstance(data.get("checked", True), bool):
-            raise RepositoryError(
-                "The history of the model holds a record of overlap that is none."
-            )
         return cls(**{**data, "of": tuple(data["of"])})
 
 
@@ -109,10 +97,14 @@ class RangeRecord:
         return cls(data[0], data[3], data[1], data[2])
 
 
-def _has(data: object, *keys: object) -> bool:
-    if not isinstance(data, Mapping) or not isinstance(keys[-1], list):
+def _is_overlap(data: Named) -> bool:
+    """Whether these are the fields of a record of overlap, whatever its value."""
+    if without(data, names_of(fields(OverlapRecord))) or not isinstance(data.get("of"), list):
         return False
-    return all(key in data for key in keys[:-1])
+    words = [data.get("variable"), data.get("text"), *data["of"]]
+    numbers = [data.get("share"), data.get("standard_error")]
+    checked = isinstance(data.get("checked", True), bool)
+    return checked and all_of_kind(words, str) and _are_numbers(numbers)
 
 
 def _are_numbers(values: list[object]) -> bool:

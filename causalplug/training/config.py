@@ -174,7 +174,8 @@ class TrainingConfig(
             and few, 1e-3 where they read pixels, else 2e-3.
         critic_steps, penalty: Steps of the critics for one of the mechanisms, and weight of their
             gradient penalty (WGAN-GP); a critic that
-            reads pixels takes one step, and the penalty at real rows alone.
+            reads pixels takes one step, and the penalty at real rows alone. Objective
+            ``"counterfactual"`` has a penalty of its own.
         critic_hidden: Widths of a critic's hidden layers.
         gradient: How the critic's gradient passes discrete values: ``"auto"`` (enumeration where
             the module has at most ``max_enumeration`` joint values, leave-one-out score function

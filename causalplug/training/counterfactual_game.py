@@ -105,7 +105,8 @@ class CounterfactualLearner(Learner):
         self.opponents = ImageOpponents(dcm, self.name, self.rows, set(judges), config.seed)
         self.opponents.to(self.accelerator.device)
         self.helping = self.opponents.trained()
-        self.helper = self._adam(self.helping, 1e-3, (0.0, 0.99))
+        self.helping_rate = config.critic_learning_rate or 1e-3
+        self.helper = self._adam(self.helping, self.helping_rate, (0.0, 0.99))
 
     # -- one step
 
@@ -131,7 +132,7 @@ class CounterfactualLearner(Learner):
     def _help(self, index: int, progress: float, parts: Sequence[Round]) -> None:
         """One update of reader and critic."""
         for group in self.helper.param_groups:
-            group["lr"] = 1e-3 * max(0.05, 1 - progress)
+            group["lr"] = self.helping_rate * max(0.05, 1 - progress)
         self._update(
             self.helper,
             self.helping,

@@ -67,7 +67,8 @@ class ImageOpponents(nn.Module):
         declared = pick(dcm.variables, (*names, name))
         self.reads = CriticInput(declared, projections)
         self.reads.standardise(pick(rows, names))
-        specs = by_name(dcm.parent_spec, without(names, judged))
+        read = [n for n in without(names, judged) if not dcm.variables[n].needs_encoder]
+        specs = by_name(dcm.parent_spec, read)
         self.critic = initialised(lambda: PairCritic(self.reads), seed + 1)
         self.reader: Reader | None = None
         if specs:

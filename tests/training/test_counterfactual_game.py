@@ -5,9 +5,13 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 
 import causalplug as cp
+from causalplug.training.counterfactual_game import CounterfactualLearner
 from causalplug.training.image_judges import ImageJudges, judges_of
+from causalplug.training.image_opponents import ImageOpponents, Round
+from causalplug.training.processes import Processes
 
 GRAPH = cp.CausalGraph.parse("D -> I; T -> I")
 VARIABLES = {"D": cp.Discrete(2), "T": cp.Continuous(), "I": cp.Image(1, 8, 8)}
@@ -90,6 +94,28 @@ def test_other_modules_are_refused_before_any_work(graph, mechanisms, message):
     dcm = cp.DCM(cp.CausalGraph.parse(graph), VARIABLES, mechanisms=mechanisms)
     with pytest.raises(cp.PlanError, match=message):
         cp.fit(dcm, rows(20), objective={"I": "counterfactual"}, progress=False)
+
+
+def test_an_image_of_an_image_has_nothing_to_be_read_off_it():
+    image, names = cp.Image(1, 8, 8), ("P", "I")
+    graph, pixels = cp.CausalGraph.parse("P -> I"), torch.rand(40, 1, 8, 8)
+    dcm = cp.DCM(graph, dict.fromkeys(names, image), mechanisms={"I": cp.InvertibleImage()})
+    projected = {"P": torch.randn(40, dcm.encoders["P"].size), "I": pixels}
+    opponents = ImageOpponents(dcm, "I", projected, (), 0)
+    whole, lent = projected, {"P": projected["P"]}
+    part = Round(whole["I"], lent, whole["I"], lent, whole["I"], lent, whole["I"], lent)
+    assert opponents.reader is None
+    assert opponents.lesson(1, part).isfinite()
+
+
+@pytest.mark.parametrize(("rate", "first"), [(3e-4, 3e-4), (None, 1e-3)])
+def test_critics_learn_at_their_own_rate(rate, first):
+    table = cp.DataSource(rows()).encode(VARIABLES)
+    config = cp.TrainingConfig(critic_learning_rate=rate)
+    processes = Processes(Accelerator(cpu=True))
+    learner = CounterfactualLearner(model(), ("I",), config, [table], steps=10, processes=processes)
+    learner.step(1, torch.Generator().manual_seed(0))
+    assert learner.helper.param_groups[0]["lr"] == pytest.approx(first, rel=0.1)
 
 
 def test_one_word_for_all_reaches_images_alone():

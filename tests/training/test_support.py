@@ -197,3 +197,18 @@ def test_the_record_of_a_continuous_front_door_takes_few_trees(
     assert all(record.checked for record in report.overlap)
     assert len(report.overlap) == 10
     assert len(asked) <= 40
+
+
+@pytest.mark.parametrize(
+    "change", [{"later": 1}, {"of": "Y"}, {"share": True}, {"text": None}, {"checked": 1}]
+)
+def test_records_of_overlap_that_are_none_are_refused(change):
+    record = OverlapRecord("X", 1).to_dict()
+    with pytest.raises(RepositoryError, match="record of overlap that is none"):
+        OverlapRecord.from_dict(record | change)
+
+
+@pytest.mark.parametrize("data", [None, [1], "X"])
+def test_what_is_no_record_of_overlap_is_refused(data):
+    with pytest.raises(RepositoryError, match="record of overlap that is none"):
+        OverlapRecord.from_dict(data)
