@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from causalplug.errors import QueryError
+from causalplug.errors import DataError, QueryError
 from causalplug.identification.query import Bound, Event, Query, Term
 from causalplug.identification.query import World as Setting
 from causalplug.identification.regions import Except, Interval, Region, meet
@@ -314,7 +315,16 @@ def normalised(dcm: Model, query: Query) -> Query:
             return Except(category(variable, value.value, name))
         if isinstance(value, Interval):
             return value
-        return category(variable, value, name)
+        try:
+            return category(variable, value, name)
+        except DataError:
+            if _named_alone(query, name):
+                first, last = variable.categories[0], variable.categories[-1]
+                raise QueryError(
+                    f"{query.name} takes {name} at 1 and at 0, which are no categories of it. Name "
+                    f"the two that are meant, as in {name}={last} vs {first}."
+                ) from None
+            raise
 
     def rewritten(event: Event) -> Event:
         do = {}
@@ -330,6 +340,12 @@ def normalised(dcm: Model, query: Query) -> Query:
             )
         )
     return query.with_terms(terms)
+
+
+def _named_alone(query: Query, name: str) -> bool:
+    """Whether the query is a named quantity, such as ``ATE(Y, X)``, that gives a variable no
+    values."""
+    return query.name is not None and bool(re.search(rf"[( ]{re.escape(name)}[,) ]", query.name))
 
 
 def _is_range(value: object) -> bool:
