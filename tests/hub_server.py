@@ -34,8 +34,9 @@ class Faults:
     ``match``: regular expression searched in "METHOD /path"; ``skip`` and ``times``: how many
     matching requests pass first, and how many are hit then; and what happens to those: ``status``
     (answer with it, and ``after`` as its Retry-After), ``cut`` (break the connection after so many
-    bytes of the body; with ``drip``, go on byte by byte first, for so many seconds), ``flip`` (change the byte at this position of the body), ``slow`` (wait so
-    many seconds), ``lose`` (do what was asked, but break the connection instead of answering).
+    bytes of the body; with ``drip``, go on byte by byte first, for so many seconds), ``flip``
+    (change the byte at this position of the body), ``slow`` (wait so many seconds), ``lose`` (do
+    what was asked, but break the connection instead of answering).
     """
 
     def __init__(self) -> None:
