@@ -37,8 +37,6 @@ import causalplug as cp
 GRAPH = cp.CausalGraph.parse("A, B, C, D, E -> X; A, B, C, D, E, X -> Y")
 DOSES = (-1.0, -0.5, 0.0, 0.5, 1.0)
 NOISE = 0.25
-COLUMNS = ("A", "B", "C", "D", "E")
-
 Table = dict[str, np.ndarray]
 
 

@@ -36,7 +36,6 @@ _TAG = re.compile(r"<[^<>]*>")
 _NUMBER = re.compile(r"\d+\.\s+")
 _PROBABILITIES = re.compile(r"(?:\[[^\[\]]*\]\s*:\s*[\d.eE+-]+\s*;?\s*)+")
 _NOTES = frozenset({"dd", "pd", "nl", "pl"})
-_NOTHING_FOLLOWS = ("graph attributes", "graph edge attributes")
 
 
 def read_cg(text: str) -> Draft:
