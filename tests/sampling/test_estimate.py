@@ -430,7 +430,7 @@ def test_overlap_is_checked_on_a_data_source_as_on_its_table(model: tuple) -> No
 def test_a_quantity_of_named_levels_asks_which_two_are_meant(query):
     levels = {"X": Discrete(["f", "m"]), "Y": Discrete(["no", "yes"])}
     dcm = DCM(CausalGraph.parse("X -> Y"), levels)
-    with pytest.raises(QueryError, match="X at 1 and at 0.*as in X=m vs f"):
+    with pytest.raises(QueryError, match=r"X at 1 and at 0.*as in X=m vs f"):
         dcm.estimate(query, n=50)
     with pytest.raises(DataError, match="outside its categories: 'q'"):
         dcm.estimate("ATE(Y=yes, X=q vs f)", n=50)
