@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from causalplug.arguments import COUNT, MAPPING, SEED, SHARE, instance, takes
+from causalplug.arguments import COUNT, MAPPING, SEED, SHARE, instance, takes, whole
 from causalplug.checks.image_statistics import (
     coverage,
     first_of_each,
@@ -35,6 +35,8 @@ from causalplug.values import Json
 from causalplug.variables import Image
 
 __all__ = ["ConfigurationFit", "FitReport", "check_fit"]
+
+_FEWEST = 8  # images that a test can tell from others
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,8 @@ class FitReport:
     mechanism=instance("a frozen mechanism", FrozenMechanism),
     rows=MAPPING,
     encoder=instance("an encoder", Encoder).or_none("a random one"),
-    per_configuration=COUNT,
-    minimum_rows=COUNT,
+    per_configuration=whole(_FEWEST),
+    minimum_rows=whole(_FEWEST),
     detail=COUNT,
     level=SHARE,
     seed=SEED,
@@ -178,8 +180,9 @@ def check_fit(
         rows: Encoded columns: the parents and the variable's images.
         encoder: Gives the projections in which distributions are compared; by default a random
             convolutional one.
-        per_configuration: Images of each kind for one value of the parents, at most.
-        minimum_rows: Values of the parents with fewer real rows are left out.
+        per_configuration: Images of each kind for one value of the parents, at most; 8 or more,
+            since no test tells fewer apart.
+        minimum_rows: Values of the parents with fewer real rows are left out; 8 or more.
         detail: Larger images are reduced to at most this many pixels a side before classifiers look
             at them.
         level: Level of the tests, divided among the values of the parents.

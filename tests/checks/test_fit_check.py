@@ -158,3 +158,9 @@ def test_spread_and_coverage_know_no_offset(offset):
     near, far = (0.1 * real + offset), (0.002 * fake + offset)
     assert spread_ratio(near, far) == pytest.approx(0.02, rel=0.1)
     assert coverage(near, far) < 0.5
+
+
+@pytest.mark.parametrize("setting", ["minimum_rows", "per_configuration"])
+def test_too_few_images_are_no_evidence_against_a_generator(setting: str) -> None:
+    with pytest.raises(DataError, match=f"{setting}=3.*at least 8"):
+        check_fit(*case(0, ""), **{setting: 3})
