@@ -235,8 +235,9 @@ def test_a_text_that_is_too_long_is_refused_and_no_tokenizer_is_guessed(
         cp.from_pretrained(tmp_path, variable=cp.Continuous())
 
 
-def test_a_model_of_texts_is_plugged_trained_around_saved_and_loaded(
-    folders: dict[str, Path], tmp_path: Path
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+def test_a_model_of_texts_is_plugged_trained_around_saved_loaded_and_published(
+    folders: dict[str, Path], tmp_path: Path, repo: str
 ) -> None:
     """X -> T -> F -> Y: a language model writes, a classifier reads, a text encoder tells."""
     rng = np.random.default_rng(0)
@@ -265,3 +266,6 @@ def test_a_model_of_texts_is_plugged_trained_around_saved_and_loaded(
     }
     done = again.counterfactual(5, evidence={"X": "ill"}, do={"X": "well"}, seed=0)
     assert set(done["F"]) <= {"ill", "well"}
+    dcm.push_to_hub(repo, license="mit")
+    pulled = cp.from_pretrained(repo, cache_dir=tmp_path / "cache")
+    assert pulled.sample(30, seed=3).equals(dcm.sample(30, seed=3))
