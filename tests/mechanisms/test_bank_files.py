@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,19 @@ class Signalled(Counted):
         return super().__call__(labels, latent)
 
 
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Signals as a shell hands them to a command; those of ``nohup`` and of jobs in the background
+    are ignored."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    usual[signal.SIGHUP] = signal.SIG_DFL
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("own_signals")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_signals_end_a_filling_as_ctrl_c_does_and_say_what_is_kept(
     tmp_path: Path, name: str
@@ -97,6 +111,7 @@ def test_signals_end_a_filling_as_ctrl_c_does_and_say_what_is_kept(
     assert torch.equal(resumed.images, bank(None, Counted()).images)
 
 
+@pytest.mark.usefixtures("own_signals")
 def test_signals_end_a_filling_in_memory_as_ctrl_c_does() -> None:
     with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         bank(None, Signalled(30, signal.SIGTERM))
