@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from causalplug.adapters.lazy_names import named
 from causalplug.adapters.places import snapshot_of
 from causalplug.adapters.reasons import first_line
 from causalplug.errors import (
@@ -98,7 +99,7 @@ def pipeline_facts(snapshot: Snapshot) -> PipelineFacts:
 
 
 def _takes_prompt(name: str, index: Named) -> bool:
-    found = _attribute(_diffusers(), name)
+    found = named(_diffusers(), name)
     if found is None:
         return any(key.startswith(("tokenizer", "text_encoder")) for key in index)
     return "prompt" in inspect.signature(found.__call__).parameters
@@ -173,7 +174,7 @@ def load_pipeline(
     precision = _precision(dtype)
     index = _checked_index(snapshot)
     name = index.get("_class_name")
-    if not isinstance(name, str) or _attribute(library, name) is None:
+    if not isinstance(name, str) or named(library, name) is None:
         raise RepositoryError(
             f"cannot load {snapshot}: its pipeline {name} is not part of diffusers "
             f"{library.__version__}. Upgrade diffusers, or wrap the pipeline in "
@@ -218,14 +219,14 @@ def _from_checkpoint(
         ValueError: diffusers reads no such checkpoints of this class.
     """
     options: Json = {"torch_dtype": precision, "local_files_only": True}
-    whole = _attribute(_attribute(library, str(index["_class_name"])), "from_single_file")
+    whole = named(named(library, str(index["_class_name"])), "from_single_file")
     if whole is not None:
         return whole(str(checkpoint), config=str(snapshot.path), **options, **without)
     for name in ("transformer", "unet"):
         entry: Any = index.get(name)
         if not _is_component(entry):
             continue
-        one = _attribute(_attribute(library, entry[1]), "from_single_file")
+        one = named(named(library, entry[1]), "from_single_file")
         if one is not None:
             part = one(str(checkpoint), config=str(snapshot.path), subfolder=name, **options)
             return library.DiffusionPipeline.from_pretrained(
@@ -328,20 +329,12 @@ def _precision(dtype: str) -> torch.dtype:
 
 
 def _scheduler(library: Any, name: str) -> Any:
-    found = vars(library).get(name) or _attribute(library, name)
+    found = named(library, name)
     if found is None or not hasattr(found, "set_timesteps"):
         raise MechanismError(
             f"scheduler={name!r} is not a scheduler of diffusers {library.__version__}."
         )
     return found
-
-
-def _attribute(library: object, name: str) -> Any:
-    """A name of a library that loads its names when they are first used; None if it has none."""
-    try:
-        return getattr(library, name)
-    except AttributeError:
-        return None
 
 
 def _is_component(entry: object) -> bool:
@@ -378,7 +371,7 @@ def _is_pipeline_part(library: object) -> bool:
 
 def _has_pipeline(library: str) -> bool:
     pipelines = importlib.import_module("diffusers.pipelines")
-    return _attribute(pipelines, library) is not None
+    return named(pipelines, library) is not None
 
 
 def _check_folder(snapshot: Snapshot, name: str) -> None:
@@ -446,7 +439,7 @@ def _component(
     snapshot: Snapshot, name: str, entry: list[str], precision: torch.dtype, variant: str | None
 ) -> Any:
     library, cls = entry
-    found = _attribute(importlib.import_module(library), cls)
+    found = named(importlib.import_module(library), cls)
     if found is None or not hasattr(found, "from_pretrained"):
         raise RepositoryError(
             f"cannot load {snapshot}: {library} has no {cls} for its part {name!r}. Upgrade "

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from causalplug.adapters.lazy_names import named
 from causalplug.errors import MissingDependencyError, RepositoryError
 from causalplug.selection import names_of
 from causalplug.wording import listed
@@ -30,9 +31,7 @@ def check_class(where: str, name: str) -> None:
     """
     import diffusers
 
-    found: Any = vars(diffusers).get(name)
-    if found is None:
-        found = _attribute(diffusers, name)
+    found = named(diffusers, name)
     if found is None:
         return
     backends = vars(found).get("_backends")
@@ -53,13 +52,6 @@ def check_class(where: str, name: str) -> None:
             f"cannot load {where}: its pipeline {name} gives {listed(outputs)}, no images. Take a "
             "pipeline that paints pictures, or wrap it in causalplug.adapters.callable"
         )
-
-
-def _attribute(library: object, name: str) -> Any:
-    try:
-        return getattr(library, name, None)
-    except (ImportError, RuntimeError):  # its module does not load here; loading says why
-        return None
 
 
 def declared_outputs(pipeline: type) -> tuple[str, ...]:

@@ -180,7 +180,7 @@ def _moments(found: Named, channels: int) -> tuple[tuple[float, ...], tuple[floa
     if not _does(found, "do_normalize"):
         mean, std = (0.0,) * len(mean), (1.0,) * len(mean)
     if found.get("include_top"):  # EfficientNet divides twice
-        mean, std = _after(mean, std, std)
+        std = tuple(one**2 for one in std)
     factor, shift = 1.0, 0.0
     if not _does(found, "do_rescale"):
         factor = float(_BYTE)
@@ -192,13 +192,6 @@ def _moments(found: Named, channels: int) -> tuple[tuple[float, ...], tuple[floa
         tuple((one - shift) / factor for one in mean),
         tuple(one / factor for one in std),
     )
-
-
-def _after(
-    mean: tuple[float, ...], std: tuple[float, ...], scale: tuple[float, ...]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Moments of a normalisation that is followed by a division."""
-    return mean, tuple(one * other for one, other in zip(std, scale, strict=True))
 
 
 def _row(value: Any, channels: int) -> tuple[float, ...]:

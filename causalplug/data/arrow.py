@@ -3,6 +3,7 @@ polars, DuckDB)."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,12 @@ def is_arrow(frame: object) -> bool:
 
 
 def is_arrow_array(values: object) -> bool:
-    """Whether a column is an array of pyarrow."""
-    return type(values).__module__.split(".")[0] == "pyarrow"
+    """Whether a column is an array of pyarrow, which nobody has who never loaded it."""
+    if "pyarrow" not in sys.modules:
+        return False
+    import pyarrow as pa
+
+    return isinstance(values, pa.Array | pa.ChunkedArray)
 
 
 def from_arrow(frame: object) -> Table:

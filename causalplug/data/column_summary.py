@@ -15,7 +15,7 @@ from causalplug.data.table import ClassCodes
 from causalplug.data.text_summary import MANY, TextSummary, numbers
 from causalplug.selection import all_of_kind
 from causalplug.variables import Discrete, Image, Variable
-from causalplug.variables.columns import TextColumn, as_array, tensor_to_numpy
+from causalplug.variables.columns import TextColumn, as_array, is_tensor, tensor_to_numpy
 
 __all__ = ["ColumnSummary"]
 
@@ -45,7 +45,7 @@ class ColumnSummary:
             self.kinds.add("text")
             self.texts.add(values)
             return
-        if hasattr(values, "detach"):
+        if is_tensor(values):
             values = tensor_to_numpy(values)
         if isinstance(values, np.ma.MaskedArray):
             values = as_array(values, "values")

@@ -35,7 +35,7 @@ from causalplug.graphs.source import Source
 from causalplug.selection import drop, pick, within, without
 from causalplug.values import Json, Named
 from causalplug.variables import Continuous, Variable
-from causalplug.variables.columns import TextColumn, has_nan, tensor_to_numpy
+from causalplug.variables.columns import TextColumn, has_nan, is_tensor, tensor_to_numpy
 
 __all__ = ["DataSource", "Rows", "as_data_sources", "infer_variables"]
 
@@ -476,7 +476,7 @@ def _missing_count(values: Any) -> int:
     """Rows of a column that have no value."""
     if isinstance(values, TextColumn):
         return values.missing()
-    if hasattr(values, "detach"):
+    if is_tensor(values):
         values = tensor_to_numpy(values)
     if isinstance(values, np.ma.MaskedArray):
         mask = np.ma.getmaskarray(values).reshape(len(values), -1)

@@ -13,7 +13,7 @@ from causalplug.errors import DataError
 from causalplug.selection import all_of_kind, without
 from causalplug.values import Json
 from causalplug.variables import Variable
-from causalplug.variables.columns import tensor_to_numpy
+from causalplug.variables.columns import is_tensor, tensor_to_numpy
 
 __all__ = ["ClassCodes", "Columns", "ReadChunks", "Table", "image_files", "stacked_items"]
 
@@ -137,8 +137,8 @@ def image_files(
 def stacked_items(items: list[Any]) -> object:
     """Equal arrays or tensors as one; numbers as an array; anything else stays a list."""
     first = items[0]
-    if hasattr(first, "detach"):
-        items = [tensor_to_numpy(item) if hasattr(item, "detach") else item for item in items]
+    if is_tensor(first):
+        items = [tensor_to_numpy(item) if is_tensor(item) else item for item in items]
     if all_of_kind(items, np.ndarray | np.generic):
         if len({item.shape for item in items}) == 1:
             return np.stack(items)

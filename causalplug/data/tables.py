@@ -204,7 +204,7 @@ def _given(values: object, name: str) -> object:
         return arrow_column(values)
     if _is_series(values):
         return _frame_column(values)
-    if is_arrow(values) and not hasattr(values, "columns"):
+    if is_arrow(values):
         return exported_column(values, name)
     if isinstance(values, np.ndarray) and values.dtype.names:
         raise DataError(

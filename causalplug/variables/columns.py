@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -20,6 +21,7 @@ __all__ = [
     "as_array",
     "distinct",
     "has_nan",
+    "is_tensor",
     "refuse_missing",
     "shared",
     "tensor_to_numpy",
@@ -78,7 +80,7 @@ def as_array(values: object, name: str) -> np.ndarray:
     Raises:
         DataError: Rows of different shape, or rows that are themselves tables of several columns.
     """
-    if hasattr(values, "detach"):
+    if is_tensor(values):
         values = tensor_to_numpy(values)
     elif hasattr(values, "to_numpy"):
         values = values.to_numpy()
@@ -106,8 +108,8 @@ def as_array(values: object, name: str) -> np.ndarray:
 
 def _plain_items(values: Sequence[Any]) -> Sequence[Any]:
     """Rows that are tensors or masked arrays as plain arrays; others as they are."""
-    if hasattr(values[0], "detach"):
-        return [tensor_to_numpy(item) if hasattr(item, "detach") else item for item in values]
+    if is_tensor(values[0]):
+        return [tensor_to_numpy(item) if is_tensor(item) else item for item in values]
     if not isinstance(values[0], np.ndarray):
         return values
     found = []
@@ -121,6 +123,15 @@ def _unless_mixed(values: Sequence[object], texts: np.ndarray) -> np.ndarray:
     if all_of_kind(values, str):
         return texts
     return np.array([*values, None], dtype=object)[:-1]
+
+
+def is_tensor(values: object) -> TypeGuard[torch.Tensor]:
+    """Whether values are a tensor of torch, which nobody has who never loaded torch."""
+    if "torch" not in sys.modules:
+        return False
+    from torch import Tensor
+
+    return isinstance(values, Tensor)
 
 
 def tensor_to_numpy(tensor: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ from causalplug.arguments import REQUIRED, number, read_fields, setting, whole
 from causalplug.errors import DataError, VariableError
 from causalplug.values import Json
 from causalplug.variables.base import Variable
-from causalplug.variables.columns import as_array, refuse_missing, shared
+from causalplug.variables.columns import as_array, is_tensor, refuse_missing, shared
 from causalplug.variables.kinds import register_variable
 from causalplug.variables.pictures import PictureError, picture_pixels
 
@@ -76,7 +76,7 @@ class Image(Variable):
         objects = not isinstance(values, np.ndarray) or (
             values.dtype.kind == "O" and values.ndim == 1
         )
-        if objects and not hasattr(values, "detach"):
+        if objects and not is_tensor(values):
             values = self._from_objects(values, name)
         array = as_array(values, name)
         if array.dtype.kind == "O":

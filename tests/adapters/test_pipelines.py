@@ -268,6 +268,16 @@ def test_a_class_that_paints_nothing_is_refused_before_its_weights_are_there(
         cp.from_pretrained(tmp_path, prompts=PROMPTS)
 
 
+def test_a_class_whose_module_cannot_be_imported_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a library that the module needs is missing, or too old."""
+    monkeypatch.setitem(diffusers._class_to_module, "BrokenPipeline", "nowhere")
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "BrokenPipeline"}))
+    with pytest.raises(cp.MissingDependencyError, match=r"No module named 'diffusers\.nowhere'"):
+        cp.from_pretrained(tmp_path, prompts=PROMPTS)
+
+
 def test_what_a_class_gives_is_read_from_its_code() -> None:
     found = {}
     for name in ("StableDiffusionPipeline", "FluxPipeline", "Kandinsky5T2IPipeline"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import scipy.sparse
 from pyarrow import feather
 
 from causalplug import Continuous, DataSource, Discrete
@@ -130,7 +132,12 @@ def test_what_is_no_table(frame: object, why: str) -> None:
         DataSource(frame).encode(NUMBER)
 
 
+@pytest.mark.parametrize("kind", [pd.DataFrame, pa.table])
+def test_a_table_is_no_column(kind: Any) -> None:
+    with pytest.raises(DataError, match="'X' must be numbers; got object values"):
+        DataSource({"X": kind({"a": [1.0, 2.0]})}).encode(NUMBER)
+
+
 def test_sparse_matrices_are_refused() -> None:
-    sparse = pytest.importorskip("scipy.sparse")
     with pytest.raises(DataError, match="cannot be read as a table"):
-        DataSource(sparse.csr_matrix(np.eye(2)))
+        DataSource(scipy.sparse.csr_matrix(np.eye(2)))
