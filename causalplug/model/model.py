@@ -504,8 +504,11 @@ def _described(mechanism: Mechanism) -> str:
     """The class of a mechanism and its size; one that was not fetched yet stays unfetched."""
     if isinstance(mechanism, DeferredMechanism):
         return "not fetched yet"
+    name = type(mechanism).__name__
     size = sum(parameter.numel() for parameter in mechanism.parameters())
-    return f"{type(mechanism).__name__}, {size:,} weights"
+    if not size:  # an exported network's are no parameters
+        return name
+    return f"{name}, {size:,} weights"
 
 
 def _checked_size(confounder_size: int, graph: CausalGraph) -> int:

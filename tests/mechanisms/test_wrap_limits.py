@@ -261,3 +261,10 @@ def test_steps_that_read_what_is_not_there_are_refused_when_they_are_loaded(
     place.write_text(json.dumps(text))
     with pytest.raises(RepositoryError, match="'elsewhere'"):
         cp.from_pretrained(tmp_path / "saved")
+
+
+def test_a_wrapped_network_is_not_printed_as_one_without_weights():
+    made = cp.wrap(nn.Linear(1, 1), NUMBER, conditions=condition())
+    dcm = cp.DCM(cp.CausalGraph.parse("x -> y"), {"x": NUMBER, "y": NUMBER}, mechanisms={"y": made})
+    assert "WrappedModule" in str(dcm)
+    assert " 0 weights" not in str(dcm)
