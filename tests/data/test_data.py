@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image as PILImage
@@ -19,8 +21,6 @@ from causalplug.errors import DataError, RepositoryError, SourceError
 from tests.training import work
 
 datasets = pytest.importorskip("datasets")
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
 
 N = 1100  # more than two chunks of a stream
 VARIABLES = {"D": cp.Discrete(["a", "b"]), "I": cp.Image(1, 4, 4), "X": cp.Continuous()}
@@ -543,7 +543,6 @@ def test_declarations_are_read_off_a_bare_table_as_off_its_source():
 
 
 def test_a_stream_of_unknown_length_is_a_source_of_a_fit():
-    datasets = pytest.importorskip("datasets")
     stream = datasets.Dataset.from_dict({"X": [0, 1] * 50}).to_iterable_dataset()
     dcm = cp.DCM(cp.CausalGraph.parse("X"), {"X": cp.Discrete(2)})
     cp.fit(dcm, cp.DataSource(stream), progress=False)
