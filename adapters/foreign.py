@@ -5,16 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from causalplug.adapters.diffusers_files import PipelineFacts, pipeline_facts
 from causalplug.adapters.lora import LoraSpec
 from causalplug.adapters.pipeline_origin import SchedulerSpec
 from causalplug.adapters.pipeline_outputs import check_class
 from causalplug.errors import RepositoryError
-from causalplug.files.precision import cast
+from causalplug.files.precision import placed
 from causalplug.hub.loading import Loader
 from causalplug.hub.snapshot import Snapshot
 from causalplug.mechanisms.base import Mechanism
@@ -36,8 +34,6 @@ __all__ = [
     "load_pipeline_of",
     "load_transformers",
 ]
-
-_M = TypeVar("_M", bound=nn.Module)
 
 
 def load_pipeline_of(
@@ -241,16 +237,7 @@ def load_transformers(
     else:
         kind = _mechanism_class(snapshot, variable, architecture)
         made = kind.from_pretrained(snapshot, variable, error=error)
-    return _placed(made, dtype, device)
-
-
-def _placed(made: _M, dtype: Any, device: Any) -> _M:
-    """What was loaded, in the precision and on the device that are asked for."""
-    if dtype is not None:
-        cast(made, dtype)
-    if device is not None:
-        made = made.to(device)
-    return made
+    return placed(made, dtype, device)
 
 
 def _asks_for_variable(snapshot: Snapshot, architecture: str) -> RepositoryError:
@@ -344,7 +331,7 @@ def load_keras(
     made = read_keras_generator(
         path, labels, image=variable, label_map=label_map, transform=transform
     )
-    return _placed(made, dtype, device)
+    return placed(made, dtype, device)
 
 
 KERAS_LOADER = Loader(

@@ -4,7 +4,7 @@ asks."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import nn
@@ -12,8 +12,9 @@ from torch import nn
 from causalplug.errors import MechanismError
 from causalplug.selection import within, without
 
-__all__ = ["Exact", "cast", "precision_of", "precision_of_file"]
+__all__ = ["Exact", "cast", "placed", "precision_of", "precision_of_file"]
 
+_M = TypeVar("_M", bound=nn.Module)
 _KNOWN = ("float32", "bfloat16", "float16", "float64")
 
 
@@ -84,6 +85,19 @@ def cast(module: nn.Module, dtype: str | torch.dtype, *, keep: tuple[str, ...] =
     for key, tensor in tensors:
         if tensor.is_floating_point() and key not in exact and not key.startswith(keep):
             tensor.data = tensor.data.to(getattr(torch, name))
+
+
+def placed(module: _M, dtype: str | torch.dtype | None, device: Any) -> _M:
+    """A module in the precision and on the device that are asked for; None keeps its own.
+
+    Raises:
+        MechanismError: A precision that :func:`cast` does not know.
+    """
+    if dtype is not None:
+        cast(module, dtype)
+    if device is not None:
+        module = module.to(device)
+    return module
 
 
 def _only(types: Any) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from causalplug.arguments import FLAG, NAME, PATH, TEXT, choice
 from causalplug.errors import LicenseWarning, RepositoryError, warn_caller
-from causalplug.files.precision import cast
+from causalplug.files.precision import placed
 from causalplug.hub.formats import DCM_FORMATS, ENCODER_FORMAT, MECHANISM_FORMAT, unknown_format
 from causalplug.hub.licenses import USES, objection
 from causalplug.hub.repository import resolve
@@ -148,11 +148,7 @@ def load_own(
     Raises:
         RepositoryError: A label map or a transform for what is not a frozen generator.
     """
-    loaded = load(snapshot, trust_remote_code=trust_remote_code)
-    if dtype is not None:
-        cast(loaded, dtype)
-    if device is not None:
-        loaded = loaded.to(device)
+    loaded = placed(load(snapshot, trust_remote_code=trust_remote_code), dtype, device)
     if label_map is None and transform is None:
         return loaded
     if not loaded.frozen:
