@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from causalplug.arguments import COUNT, MAPPING, ROWS, SEED, SHARE, number, takes
 from causalplug.checks.density_ratio import Ratios
@@ -209,12 +209,18 @@ def overlap_of(
     return Overlap(name, result, share, *facts, rule.tolerance, error)
 
 
+@runtime_checkable
+class _Columns(Protocol):
+    """What is read of a table: whether it has a column, and the column."""
+
+    def __contains__(self, name: object, /) -> bool: ...
+    def __getitem__(self, name: str, /) -> object: ...
+
+
 def _check_tables(tables: Sequence[object], result: Identification) -> None:
     """Raise unless there is a table of columns for every source."""
     for table in tables:
-        if isinstance(table, list | tuple | str) or not (
-            hasattr(table, "__getitem__") and hasattr(table, "__contains__")
-        ):
+        if isinstance(table, list | tuple | str) or not isinstance(table, _Columns):
             raise DataError(
                 f"overlap cannot be checked on a {type(table).__name__}: give a DataFrame or a "
                 "dict of arrays; DCM.estimate(data=…) takes a DataSource, too"
