@@ -399,8 +399,9 @@ def infer_from(
         posterior = Posterior(dcm, part, later, seed, limits)
         if posterior.possible:
             found.append(posterior)
+    if any(part.points for part in given):  # they are imposed before the rest is met
+        found = [posterior for posterior in found if posterior.given.points]
     if any(part.weighted for part in given):  # what is inferred must hold the weights
-        found = [posterior for posterior in found if posterior.given.weighted]
         return found[0] if found else None
     if own := [posterior for posterior in found if posterior.scene.by_row]:
         return own[0]

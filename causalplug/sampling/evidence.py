@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,6 +28,7 @@ __all__ = [
     "compile_evidence",
     "compile_given",
     "make_condition",
+    "points_first",
     "region_condition",
 ]
 
@@ -65,13 +66,25 @@ def compile_evidence(dcm: Model, evidence: object, n: int) -> list[Given]:
             found.remove(same)
         if given.conditions or given.points:
             found.append(given)
-    if sum(1 for given in found if given.points) > 1:
+    return points_first(found)
+
+
+def points_first(found: Iterable[Given]) -> list[Given]:
+    """Evidence by world in the order in which it is met: the world whose numbers or images were
+    seen comes first, because what is recovered from them decides what the others show.
+
+    Raises:
+        QueryError: Single values of numbers or images were seen in two worlds.
+    """
+    ordered = sorted(found, key=lambda given: not given.points)
+    if len(ordered) > 1 and ordered[1].points:
+        names = [*names_of(ordered[0].points), *names_of(ordered[1].points)]
         raise QueryError(
-            "evidence of single values of continuous variables or images in two worlds at once "
-            "cannot be used: their noise could only be recovered from one of them. Use intervals "
-            "in the other world."
+            f"evidence of single values of {listed(list(dict.fromkeys(names)))} in two worlds at "
+            "once cannot be used: the noise behind numbers and images could only be recovered "
+            "from one of them. Use intervals in the other world."
         )
-    return sorted(found, key=lambda given: not given.points)
+    return ordered
 
 
 def _tokens(world: World) -> frozenset[tuple[str, Hashable]]:

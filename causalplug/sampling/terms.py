@@ -15,7 +15,7 @@ from causalplug.identification.query import Bound, Event, Query, Term
 from causalplug.identification.query import World as Setting
 from causalplug.identification.regions import Except, Interval, Region, meet
 from causalplug.sampling.condition import Condition, Given, Point
-from causalplug.sampling.evidence import make_condition, region_condition
+from causalplug.sampling.evidence import make_condition, points_first, region_condition
 from causalplug.sampling.interventions import Intervention, compile_do
 from causalplug.sampling.worlds import FromWorld, World
 from causalplug.selection import all_of_kind, of_kind
@@ -181,6 +181,7 @@ class _Compiler:
         conditions: dict[Setting, Json] = {}
         for event in self.term.evidence:
             setting, value = self.setting(event.do, symbols), self.value(event, symbols)
+            setting = _where_made(event.variable, setting)
             if value is None:
                 self.refuse_wide(event, "conditioned on")
                 evidence.append(Axis(self.labels[event], event.variable, self.world(setting)))
@@ -217,9 +218,8 @@ class _Compiler:
             )
         )
         if ("given", key) not in self.shared:
-            self.shared["given", key] = [
-                self.given(setting, there) for setting, there in conditions.items()
-            ]
+            seen = [self.given(setting, there) for setting, there in conditions.items()]
+            self.shared["given", key] = points_first(seen)
         return Case(
             symbols, self.shared["given", key], key, evidence, outcomes, fixed, mean, ranges
         )
@@ -288,6 +288,15 @@ class _Compiler:
         made = [make_condition(self.dcm, name, value, 1) for name, value in values.items()]
         conditions = of_kind(made, Condition)
         return Given(self.world(setting), conditions, of_kind(made, Point))
+
+
+def _where_made(name: str, setting: Setting) -> Setting:
+    """The world that makes a variable's value where another one sets it to that value."""
+    value = setting.get(name)
+    while isinstance(value, Event):
+        setting = value.do
+        value = setting.get(name)
+    return setting
 
 
 def _symbols(event: Event) -> Iterator[tuple[str, str]]:
