@@ -31,8 +31,9 @@ from causalplug.errors import DataError, QueryError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import as_sources
 from causalplug.identification.assumptions import BOUNDING, Assume, as_assumptions
-from causalplug.identification.identification import identify
+from causalplug.identification.identification import Identification, identify
 from causalplug.identification.query import Query, as_query
+from causalplug.identification.status import Status
 from causalplug.selection import keep, without
 from causalplug.wording import check_known, listed
 
@@ -145,7 +146,8 @@ def bounds(
     described = [sampled.source for sampled in read.tables]
     identification = identify(read.graph, asked, described, domains=read.domains)
     formula: Formula | None = None
-    if identification.estimand is not None and not assumptions:
+    hidden = assumptions or _evidence_is_hidden(identification)
+    if identification.estimand is not None and not hidden:
         formula = Formula(asked, identification.estimand, read)
     solver: Formula | Program
     if formula is not None and not np.isnan(formula.values).any():
@@ -244,3 +246,9 @@ def _check_columns(query: Query, data: BoundData, assumptions: Sequence[Assume])
                 f"{assumption.kind} cannot be assumed of {assumption.cause} on "
                 f"{assumption.effect}: one of them is in no table as a discrete column"
             )
+
+
+def _evidence_is_hidden(identification: Identification) -> bool:
+    """Whether the formula is a plain 0 that does not show whether its evidence can happen."""
+    evidence = any(term.evidence for _, term in identification.query.terms)
+    return evidence and identification.status is Status.ZERO

@@ -428,3 +428,17 @@ def test_values_that_never_occur_are_refused_unless_they_are_declared():
     declared = {"X": ["no", "maybe", "yes"]}
     found = cp.bounds(graph, "P(Y=high | do(X=maybe))", rows, domains=declared)
     assert (found.low, found.high) == (pytest.approx(0), pytest.approx(1))
+
+
+@pytest.mark.parametrize(
+    "query", ["P(Y_{X=1}=1 | X=1, Y=0)", "P(Y_{X=1}=1 | X=1)", "P(Y_{X=0}=1 | X=1)"]
+)
+def test_evidence_that_never_occurs_leaves_nothing_to_bound(query):
+    graph = cp.CausalGraph.parse("X -> Y; X <-> Y")
+    outcome = np.repeat([0, 1], 50)
+    both = {"X": [0, 1], "Y": [0, 1]}
+    never = cp.bounds(graph, query, {"X": np.zeros(100, int), "Y": outcome}, domains=both)
+    assert never.status == "undefined"
+    assert np.isnan([never.low, never.high]).all()
+    seen = cp.bounds(graph, query, {"X": np.tile([0, 1], 50), "Y": outcome}, domains=both)
+    assert seen.status != "undefined"
