@@ -20,6 +20,9 @@ from causalplug.variables import Variable
 __all__ = ["EncoderReport", "fit_encoder"]
 
 _JOINT = 32  # joint values of the discrete targets up to which they are learned together
+_VALIDATIONS = 30  # of a training
+_VALIDATED = 2000  # held-out images of a validation, at most
+_FEWEST = 10  # held-out images that tell one state from another, at least
 _TEST_ROWS = 10_000  # held-out images that a report is measured on, at most
 
 
@@ -57,9 +60,13 @@ class _Head:
     classes: int  # 0 for regression
 
     def loss(self, output: Tensor, rows: Tensor) -> Tensor:
+        return self.losses(output, rows).mean()
+
+    def losses(self, output: Tensor, rows: Tensor) -> Tensor:
+        """``(r,)``."""
         if self.classes:
-            return nn.functional.cross_entropy(output, self.target[rows])
-        return nn.functional.mse_loss(output.squeeze(-1), self.target[rows])
+            return nn.functional.cross_entropy(output, self.target[rows], reduction="none")
+        return nn.functional.mse_loss(output.squeeze(-1), self.target[rows], reduction="none")
 
 
 @takes(
@@ -98,8 +105,9 @@ def fit_encoder(
         targets: Name to encoded values ``(n,)`` and their declaration.
         seed: Seed of the initial heads, the batches and the split; the encoder's own weights are
             taken as they are.
-        steps, batch_size, lr: Steps, Batch size and Learning rate of Adam, with a cosine schedule.
-        held_out: Share of rows that the report is measured on.
+        steps, batch_size, lr: Steps, batch size and learning rate of Adam, with a cosine schedule.
+        held_out: Share of rows that decide which weights are kept, and that the report is
+            measured on.
 
     Raises:
         DataError: Another number of rows, or too few of them.
@@ -140,7 +148,9 @@ def fit_encoder(
     if not trainable:
         known = project(encoder, images)  # once: it does not change
     encoder.train()
-    for _ in range(steps):
+    best = _Best(encoder, normalise, readers, heads, images, test[:_VALIDATED])
+    every = max(1, steps // _VALIDATIONS)
+    for step in range(1, steps + 1):
         rows = train[torch.randint(len(train), (min(batch_size, len(train)),), generator=generator)]
         if known is None:
             projections = normalise(encoder(encoder.variable.scale(images[rows])))
@@ -155,12 +165,67 @@ def fit_encoder(
         nn.utils.clip_grad_norm_([*trainable, *readers.parameters()], 5.0)
         optimizer.step()
         schedule.step()
+        if trainable and (step % every == 0 or step == steps):
+            best.validate()
     encoder.eval()
+    best.restore()
     report = _report(encoder, nn.Sequential(normalise), readers, heads, images, test, train)
     if trainable:
         encoder.whiten(images)
         encoder.trained = True
     return EncoderReport(*report, steps=steps, seconds=round(time.perf_counter() - start, 3))
+
+
+class _Best:
+    """The weights whose held-out loss was smallest, of an encoder and its heads.
+
+    An encoder learns few rows by heart: its projection then holds what the other variables of a row
+    are, and not what its image shows, so that what is trained on it takes a hidden cause for an
+    effect of the image. The last weights are kept unless earlier ones are better by a standard
+    error.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        normalise: nn.Module,
+        readers: nn.ModuleList,
+        heads: list[_Head],
+        images: Tensor,
+        rows: Tensor,
+    ):
+        self.encoder, self.normalise, self.readers = encoder, normalise, readers
+        self.heads, self.images, self.rows = heads, images, rows
+        self.together = nn.ModuleList([encoder, readers])
+        self.best: Tensor | None = None
+        self.last: Tensor | None = None
+        self.weights: dict[str, Tensor] = {}
+
+    def validate(self) -> None:
+        """Compare the weights as they are with the best before."""
+        self.last = self._losses()
+        if self.best is None or float(self.last.mean()) < float(self.best.mean()):
+            state = self.together.state_dict()
+            self.best, self.weights = self.last, {k: v.clone() for k, v in state.items()}
+
+    def restore(self) -> None:
+        """Put the best weights back, if they are better by more than chance."""
+        if self.best is None or self.last is None or len(self.rows) < _FEWEST:
+            return
+        gain = self.last - self.best
+        if float(gain.mean()) > float(gain.std()) / math.sqrt(len(gain)):
+            self.together.load_state_dict(self.weights)
+
+    @torch.no_grad()
+    def _losses(self) -> Tensor:
+        """``(r,)`` losses of the held-out rows, summed over the heads."""
+        self.encoder.eval()
+        projections = self.normalise(project(self.encoder, self.images[self.rows]))
+        losses = []
+        for head, reader in zip(self.heads, self.readers, strict=True):
+            losses.append(head.losses(reader(projections), self.rows))
+        self.encoder.train()
+        return torch.stack(losses).sum(0).double()
 
 
 def _heads(targets: Mapping[str, tuple[Tensor, Variable]]) -> list[_Head]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -143,3 +144,27 @@ def test_wrong_input_is_refused() -> None:
         PCAEncoder(Image(1, 2, 2), 5)
     with pytest.raises(MechanismError, match="more than"):
         PCAEncoder(IMAGE, 60).fit(images)
+
+
+def test_few_rows_are_not_learned_by_heart():
+    """Of what a bright or dark picture says of two noisy labels, an encoder keeps the brightness
+    and not the labels: those would be taken for an effect of the picture."""
+    rng = np.random.default_rng(0)
+    bright = rng.random(1000) < 0.5
+    pictures = 0.25 + 0.5 * bright[:, None, None, None] + 0.1 * (rng.random((1000, 1, 8, 8)) - 0.5)
+    labels = {}
+    for name in "AB":
+        flipped = rng.random(1000) < 0.25
+        labels[name] = torch.tensor((bright ^ flipped).astype(int))
+    image = Image(1, 8, 8)
+    encoder = ConvEncoder(image, 16)
+    images = torch.tensor(pictures, dtype=torch.float32)
+    targets = {name: (values, Discrete(2)) for name, values in labels.items()}
+    fit_encoder(encoder, images, targets, seed=0)
+    projections = project(encoder, images).numpy()
+    told = np.c_[projections, np.ones(1000)]
+    rest = bright - told @ np.linalg.lstsq(told, bright.astype(float), rcond=None)[0]
+    assert rest.var() < 0.02 * bright.var()
+    own = labels["A"].numpy() - np.where(bright, 0.75, 0.25)
+    explained = own - told @ np.linalg.lstsq(told, own.astype(float), rcond=None)[0]
+    assert explained.var() > 0.95 * own.var()
