@@ -2,6 +2,7 @@
 
     python benchmarks/field.py                     # our side; a minute
     python benchmarks/field.py --only growth
+    python benchmarks/field.py --only continuous --seed 2    # other rows
     pip install -r benchmarks/field-requirements.txt    # in an environment of its own
     python benchmarks/field.py --peers             # beside dowhy.gcm and causalflows
 
@@ -113,14 +114,14 @@ def counterfactual_error(model: Structural, side: Side, rows: pd.DataFrame) -> f
     return float(np.sqrt(np.mean(np.square(np.concatenate(errors)))))
 
 
-def continuous(sides: list[Callable[[], Side]], only: str | None) -> None:
-    """Print errors and CPU seconds of every side on the seven models."""
+def continuous(sides: list[Callable[[], Side]], only: str | None, seed: int) -> None:
+    """Print errors and CPU seconds of every side on the seven models, for rows of a seed."""
     print(f"{'model':26}{'side':14}{'CPU s':>8}{'do':>9}{'counterf.':>11}")
     totals: dict[str, list[tuple[float, float, float]]] = {}
     for title, model in MODELS.items():
         if only is not None and only not in title:
             continue
-        rows = pd.DataFrame(model.run(model.noise(ROWS, seed=0)))
+        rows = pd.DataFrame(model.run(model.noise(ROWS, seed=seed)))
         for make in sides:
             side = make()
             start = time.process_time()
@@ -223,18 +224,19 @@ def main() -> None:
     parser.add_argument("--only", choices=["continuous", "growth"])
     parser.add_argument("--model", help="part of the name of a continuous model")
     parser.add_argument("--steps", type=int, help="of our fits, in place of the default")
+    parser.add_argument("--seed", type=int, default=0, help="of the rows and of our fits")
     parser.add_argument("--peers", action="store_true", help="those that can be imported, too")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     settings = {} if options.steps is None else {"steps": options.steps}
-    sides: list[Callable[[], Side]] = [lambda: Ours(**settings)]
+    sides: list[Callable[[], Side]] = [lambda: Ours(options.seed, **settings)]
     if options.peers:
         sides += [peer for peer in PEERS if peer.available()]
         absent = [peer.name for peer in PEERS if not peer.available()]
         print(f"not installed: {', '.join(absent) or 'none'}")
     if options.only != "growth":
-        continuous(sides, options.model)
+        continuous(sides, options.model, options.seed)
     if options.only != "continuous":
         growth()
 

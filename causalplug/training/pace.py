@@ -36,7 +36,7 @@ USUAL = Pace(1e-2, (0.9, 0.99), CYCLES)
 """Of modules with confounder noise, whose gradients are noisier, and of large networks."""
 
 _SINGLE = Pace(1e-2, (0.9, 0.99), CYCLES[1:])
-_TURNED = Pace(2e-2, (0.9, 0.95), (80, 160, 320), turned=True)
+_TURNED = Pace(2e-2, (0.9, 0.95), (60, 120, 240, 480), turned=True)
 
 
 def pace_of(parameters: Iterable[nn.Parameter], processes: Processes) -> Pace:

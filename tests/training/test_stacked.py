@@ -107,7 +107,7 @@ def test_training_ends_where_held_out_likelihood_stands_still():
     rows = cp.DataSource({"X": x, "E": easy, "H": hard})
     report = cp.fit(dcm, rows, progress=False)
     steps = {module.name: module.steps for module in report.modules}
-    assert steps["E"] == 80 + 160 < steps["H"]
+    assert steps["E"] == 60 + 120 < steps["H"]
 
 
 def test_a_loss_that_is_no_number_names_its_variable(monkeypatch):
