@@ -186,7 +186,10 @@ def load_pipeline(
     with _opening(snapshot, variant):
         if single_file is not None:
             checkpoint = _checkpoint(snapshot, single_file)
-            pipeline = _from_checkpoint(library, index, snapshot, checkpoint, precision, without)
+            with _complete(snapshot, single_file):
+                pipeline = _from_checkpoint(
+                    library, index, snapshot, checkpoint, precision, without
+                )
             _refuse_empty(snapshot, pipeline, single_file)
         else:
             pipeline = library.DiffusionPipeline.from_pretrained(
@@ -261,6 +264,25 @@ def _checkpoint(snapshot: Snapshot, name: str) -> Path:
         )
     snapshot.fetch(path.as_posix())
     return snapshot.file(path.as_posix())
+
+
+@contextlib.contextmanager
+def _complete(snapshot: Snapshot, name: str) -> Iterator[None]:
+    """Say that a checkpoint lacks weights, in whatever words diffusers and torch say it."""
+    from diffusers.loaders.single_file_utils import SingleFileComponentError
+
+    try:
+        yield
+    except SingleFileComponentError as error:
+        raise RepositoryError(
+            f"cannot load {snapshot} with single_file={name!r}: the checkpoint lacks a part "
+            f"({first_line(error)}). Take a checkpoint that holds all parts of this pipeline"
+        ) from error
+    except NotImplementedError as error:  # torch moves a weight that nothing has filled
+        raise RepositoryError(
+            f"cannot load {snapshot} with single_file={name!r}: the checkpoint lacks weights of a "
+            "layer. Take a checkpoint of this pipeline, whose sizes are those of the folder"
+        ) from error
 
 
 def _refuse_empty(snapshot: Snapshot, pipeline: Any, name: str) -> None:

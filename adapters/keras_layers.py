@@ -274,13 +274,22 @@ class _ConvTranspose(_Convolving):
         padding = [0, 0]
         if self.same:  # what is too much goes by half above and on the left, then at the end
             padding = [max(kernel.shape[2 + axis] - self.strides[axis], 0) // 2 for axis in (0, 1)]
-        found = F.conv_transpose2d(x, kernel, stride=self.strides, padding=padding)
+        within = later = None  # the bias: in the convolution where that reaches every pixel
+        if "bias" in self.weights and self._reaches_all(kernel):
+            within = self.known("bias")
+        elif "bias" in self.weights:
+            later = self.known("bias")
+        found = F.conv_transpose2d(x, kernel, within, self.strides, padding)
         for axis in (0, 1):
             found = self._sized(found, axis, x.shape[2 + axis], kernel.shape[2 + axis])
         found = found.permute(0, 2, 3, 1)
-        if "bias" in self.weights:
-            found = found + self.known("bias")
+        if later is not None:
+            found = found + later
         return self.activation(found)
+
+    def _reaches_all(self, kernel: Tensor) -> bool:
+        """Whether no pixel is out of reach: the kernel is as large as the stride."""
+        return all(kernel.shape[2 + axis] >= self.strides[axis] for axis in (0, 1))
 
     def _sized(self, x: Tensor, axis: int, before: int, kernel: int) -> Tensor:
         """One axis cut at its end to the size that Keras gives it."""

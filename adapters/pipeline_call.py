@@ -21,7 +21,8 @@ from causalplug.values import Json, Named
 
 __all__ = ["PipelineCall", "Row"]
 
-_TOLERANCE = 1e-4  # of the range; rows that differ by more are painted one by one
+_PROMISED = 1e-4  # of the range; how far a batch may move a row
+_TOLERANCE = _PROMISED / 10  # of the rows that are tried: others may be moved further
 _FLAGS = ("nsfw_content_detected", "nsfw_detected")
 
 

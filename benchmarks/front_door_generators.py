@@ -190,11 +190,11 @@ def decoder(folder: Path) -> Made:
         def run() -> Tensor:
             label = nn.functional.one_hot(codes, 2).float()
             h = torch.cat([noise["latent"], label], 1) @ tensors["dense.kernel"]
-            h = torch.relu(h).view(-1, 4, 4, 4).permute(0, 3, 1, 2)
-            kernel = tensors["up.kernel"].permute(3, 2, 0, 1)
-            h = torch.relu(nn.functional.conv_transpose2d(h, kernel, stride=2, padding=1))
-            kernel = tensors["paint.kernel"].permute(3, 2, 0, 1)
-            return torch.sigmoid(nn.functional.conv2d(h, kernel, padding=1))
+            h = torch.relu(h + tensors["dense.bias"]).view(-1, 4, 4, 4).permute(0, 3, 1, 2)
+            kernel, bias = tensors["up.kernel"].permute(3, 2, 0, 1), tensors["up.bias"]
+            h = torch.relu(nn.functional.conv_transpose2d(h, kernel, bias, 2, 1))
+            kernel, bias = tensors["paint.kernel"].permute(3, 2, 0, 1), tensors["paint.bias"]
+            return torch.sigmoid(nn.functional.conv2d(h, kernel, bias, padding=1))
 
         return run
 

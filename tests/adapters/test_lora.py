@@ -14,6 +14,7 @@ from causalplug.adapters.lora import loras_of
 pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of the libraries' own making
 
 from benchmarks.tiny_pipelines import build, kinds  # noqa: E402
+from tests.adapters.original_layout import original_layout  # noqa: E402
 
 PROMPTS = {"cat": "a cat", "dog": "a large dog"}
 SIZE = {"height": 16, "width": 16}
@@ -204,3 +205,49 @@ def test_a_single_file_that_cannot_be_read_is_refused(
         plugged(folder, single_file=name)
     assert str(caught.value).count("cannot load") == 1
     assert "?." not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def original(pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stable Diffusion in one checkpoint of the first release's layout, beside configurations."""
+    folder = tmp_path_factory.mktemp("original") / "sd"
+    shutil.copytree(pipeline, folder)
+    for path in folder.rglob("*.safetensors"):
+        path.unlink()
+    family, kind = next(pair for pair in kinds() if pair[1].name == "StableDiffusionPipeline")
+    save_file(original_layout(build(family, kind)), folder / "v1.safetensors")
+    return folder
+
+
+def test_a_checkpoint_of_the_first_release_paints_what_its_pipeline_paints(
+    pipeline: Path, original: Path, tmp_path: Path
+) -> None:
+    whole = plugged(pipeline).generate(LABELS, NOISE)
+    made = plugged(original, single_file="v1.safetensors")
+    assert torch.equal(made.generate(LABELS, NOISE), whole)
+    made.save_pretrained(tmp_path / "saved")
+    assert torch.equal(cp.from_pretrained(tmp_path / "saved").generate(LABELS, NOISE), whole)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ("first_stage_model.", "lacks a part .*AutoencoderKL"),
+        ("cond_stage_model.", "lacks a part .*CLIPTextModel"),
+        ("model.diffusion_model.", "lacks a part .*UNet2DConditionModel"),
+        ("model.diffusion_model.middle_block.0.out_layers.3.weight", "lacks weights of a layer"),
+        ("first_stage_model.decoder.conv_in.weight", "lacks weights of a layer"),
+        ("cond_stage_model.transformer.text_model.encoder.layers.0.mlp.fc1", "of 'text_encoder'"),
+    ],
+)
+def test_a_checkpoint_of_the_first_release_that_lacks_weights_is_refused(
+    original: Path, tmp_path: Path, start: str, message: str
+) -> None:
+    folder = tmp_path / "lacking"
+    shutil.copytree(original, folder)
+    tensors = load_file(original / "v1.safetensors")
+    kept = {key: value for key, value in tensors.items() if not key.startswith(start)}
+    assert len(kept) < len(tensors)
+    save_file(kept, folder / "v1.safetensors")
+    with pytest.raises(cp.RepositoryError, match=rf"v1\.safetensors.*{message}"):
+        plugged(folder, single_file="v1.safetensors")

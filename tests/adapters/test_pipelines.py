@@ -198,6 +198,25 @@ def test_rows_that_a_batch_changes_are_painted_one_by_one() -> None:
     assert sound.pipeline.calls == [4]
 
 
+class Rough(Toy):
+    """One whose batches move rows by rounding errors, some rows further than others."""
+
+    def __call__(self, prompt, generator=None, output_type="np", strength=1.0):
+        made = super().__call__(prompt, generator, output_type, strength)
+        if isinstance(generator, list):
+            sizes = 3e-5 * (1 + np.arange(len(generator)))
+            made["images"] = made["images"] + sizes[:, None, None, None]
+        return made
+
+
+def test_rounding_errors_of_two_rows_leave_room_for_those_of_others() -> None:
+    rough = PipelineCall(Rough())
+    alone = rough.settle(rows(2))
+    assert torch.equal(rough(rows(5))[:2], alone)
+    last = PipelineCall(Rough(), batched=False)(rows(5))
+    assert (rough(rows(5)) - last).abs().max() <= 1e-4
+
+
 class First(Toy):
     """One that reads the first picture for every row of a batch."""
 

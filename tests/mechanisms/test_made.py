@@ -175,3 +175,10 @@ def test_a_classifier_needs_no_predict():
     made = cp.wrap(Shares(1.0), cp.Discrete(2), conditions=PAIR)
     found = made.class_logits({"x": torch.tensor([0.0]), "y": torch.tensor([0.0])}).exp()
     assert torch.allclose(found, torch.tensor([[0.5, 0.5]]))
+
+
+def test_a_mechanism_that_is_not_bound_yet_is_called_by_its_class():
+    made = cp.wrap(Rarely((1,), torch.nan), cp.Continuous(), latent=LATENT)
+    noise = {name: torch.full((1, *spec.shape), 3.0) for name, spec in made.noise.items()}
+    with pytest.raises(MechanismError, match=f"^The {type(made).__name__} gives values"):
+        made({}, noise)

@@ -286,9 +286,7 @@ class ConditionalMechanism(Mechanism):
             MechanismError: There is confounder noise.
         """
         if confounder is not None:
-            raise MechanismError(
-                f"The frozen mechanism of {self.name!r} has no input for confounder noise."
-            )
+            raise MechanismError(f"{self._called} has no input for confounder noise.")
         if self.probabilities:
             return (self.logits(parents) + noise["gumbel"]).argmax(-1)
         own = pick(noise, self.model_noise)
@@ -296,6 +294,13 @@ class ConditionalMechanism(Mechanism):
         if self.requested_error is not None:
             made = made + self._known_error() * noise["error"]
         return self._as_declared(made)
+
+    @property
+    def _called(self) -> str:
+        """What messages call it, also before it is the mechanism of a variable."""
+        if self.name is not None:
+            return f"The frozen mechanism of {self.name!r}"
+        return f"The {type(self).__name__}"
 
     def _known_error(self) -> float:
         if self.error is None:
@@ -311,10 +316,10 @@ class ConditionalMechanism(Mechanism):
         if isinstance(self.variable, Continuous):
             self._check_range(made, self.variable)
         if not self.generates.is_image:
-            check_finite(f"The frozen mechanism of {self.name!r}", made)
+            check_finite(self._called, made)
             return made
         own: Value = self.generates
-        check_pixels(f"The frozen mechanism of {self.name!r}", own, made)
+        check_pixels(self._called, own, made)
         wanted: Value = self.variable
         unit = (made - own.low) / (own.high - own.low)
         return wanted.low + (wanted.high - wanted.low) * unit
@@ -350,7 +355,7 @@ class ConditionalMechanism(Mechanism):
         if not self.probabilities or isinstance(parents, Tensor) or self._codes is None:
             raise MechanismError(f"{type(self).__name__} has no probabilities of categories.")
         scores = self.class_logits(self._conditions(parents)).float()
-        check_scores(f"The frozen mechanism of {self.name!r}", scores)
+        check_scores(self._called, scores)
         own = torch.log_softmax(scores, -1)
         size = self.variable.cardinality or 0
         found = own.new_full((*own.shape[:-1], size), -torch.inf)
