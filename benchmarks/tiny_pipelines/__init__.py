@@ -6,21 +6,44 @@ from collections.abc import Iterator
 
 from benchmarks.tiny_pipelines.cross_attention import HUNYUAN_DIT, LUMINA, PIXART, SANA
 from benchmarks.tiny_pipelines.family import Family, Kind, build
-from benchmarks.tiny_pipelines.joint_attention import CHROMA, FLUX, QWEN_IMAGE, STABLE_DIFFUSION_3
-from benchmarks.tiny_pipelines.kandinsky import DEEPFLOYD_IF, KANDINSKY_3, KANDINSKY_22
+from benchmarks.tiny_pipelines.joint_attention import (
+    BRIA,
+    CHROMA,
+    FLUX,
+    FLUX_2,
+    OVIS,
+    QWEN_IMAGE,
+    STABLE_DIFFUSION_3,
+)
+from benchmarks.tiny_pipelines.kandinsky import (
+    DEEPFLOYD_IF,
+    KANDINSKY,
+    KANDINSKY_3,
+    KANDINSKY_22,
+)
 from benchmarks.tiny_pipelines.language_models import (
     AURA_FLOW,
     COGVIEW_3,
     COGVIEW_4,
     LUMINA_2,
+    OMNIGEN,
     Z_IMAGE,
 )
+from benchmarks.tiny_pipelines.latent_diffusion import EXAMPLE, LATENT_DIFFUSION
 from benchmarks.tiny_pipelines.stable_diffusion import (
     LCM,
     STABLE_DIFFUSION,
     STABLE_DIFFUSION_XL,
     VARIATION,
 )
+from benchmarks.tiny_pipelines.stages import (
+    AMUSED,
+    CASCADE,
+    STABLE_UNCLIP,
+    UNCLIP,
+    WUERSTCHEN,
+)
+from benchmarks.tiny_pipelines.vision_language import HUNYUAN_IMAGE, KANDINSKY_5, LONGCAT
 from benchmarks.tiny_pipelines.without_text import DIT, UNCONDITIONAL
 
 __all__ = ["FAMILIES", "Family", "Kind", "build", "kinds"]
@@ -30,7 +53,10 @@ FAMILIES = (
     LCM,
     STABLE_DIFFUSION_XL,
     FLUX,
+    FLUX_2,
     CHROMA,
+    BRIA,
+    OVIS,
     STABLE_DIFFUSION_3,
     SANA,
     QWEN_IMAGE,
@@ -48,6 +74,18 @@ FAMILIES = (
     VARIATION,
     UNCONDITIONAL,
     DIT,
+    WUERSTCHEN,
+    CASCADE,
+    UNCLIP,
+    STABLE_UNCLIP,
+    AMUSED,
+    LATENT_DIFFUSION,
+    EXAMPLE,
+    LONGCAT,
+    HUNYUAN_IMAGE,
+    KANDINSKY_5,
+    KANDINSKY,
+    OMNIGEN,
 )
 
 

@@ -20,7 +20,7 @@ from benchmarks.tiny_pipelines.family import (
 )
 from benchmarks.tiny_pipelines.parts import HIDDEN
 
-__all__ = ["CHROMA", "FLUX", "QWEN_IMAGE", "STABLE_DIFFUSION_3"]
+__all__ = ["BRIA", "CHROMA", "FLUX", "FLUX_2", "OVIS", "QWEN_IMAGE", "STABLE_DIFFUSION_3"]
 
 _FLUX_SIZES = {
     "patch_size": 1,
@@ -74,6 +74,43 @@ FLUX = Family(
     SHORT,
 )
 
+FLUX_2 = Family(
+    "Flux 2 Klein",
+    {
+        "scheduler": flow,
+        "vae": plain(
+            "AutoencoderKLFlux2",
+            block_out_channels=(8, 8),
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+            layers_per_block=1,
+            latent_channels=4,
+            norm_num_groups=4,
+            sample_size=32,
+        ),
+        "text_encoder": lambda: part.decoder("Qwen3ForCausalLM"),
+        "tokenizer": part.qwen_tokenizer,
+        "transformer": plain(
+            "Flux2Transformer2DModel",
+            in_channels=16,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=3 * HIDDEN,
+            timestep_guidance_channels=16,
+            axes_dims_rope=(4, 4, 4, 4),
+            guidance_embeds=False,
+        ),
+    },
+    (
+        Kind("Flux2KleinPipeline"),
+        Kind("Flux2KleinKVPipeline"),
+        Kind("Flux2KleinInpaintPipeline", MASKED),
+    ),
+    SHORT | {"text_encoder_out_layers": [0, 1, 2]},
+)
+
 _CHROMA_SIZES = {key: value for key, value in _FLUX_SIZES.items() if "pooled" not in key}
 CHROMA = Family(
     "Chroma",
@@ -95,6 +132,30 @@ CHROMA = Family(
         Kind("ChromaImg2ImgPipeline", PICTURE),
         Kind("ChromaInpaintPipeline", MASKED),
     ),
+    SHORT,
+)
+BRIA = Family(
+    "Bria",
+    {
+        "scheduler": flow,
+        "vae": part.flow_kl,
+        "text_encoder": part.t5,
+        "tokenizer": part.t5_tokenizer,
+        "transformer": plain("BriaTransformer2DModel", **_CHROMA_SIZES),
+    },
+    (Kind("BriaPipeline"),),
+    SHORT,
+)
+OVIS = Family(
+    "Ovis-Image",
+    {
+        "scheduler": flow,
+        "vae": part.flow_kl,
+        "text_encoder": lambda: part.decoder("Qwen3Model"),
+        "tokenizer": part.qwen_tokenizer,
+        "transformer": plain("OvisImageTransformer2DModel", **_CHROMA_SIZES, out_channels=16),
+    },
+    (Kind("OvisImagePipeline"),),
     SHORT,
 )
 
@@ -191,6 +252,16 @@ QWEN_IMAGE = Family(
         Kind("QwenImageEditPipeline", PICTURE),
         Kind("QwenImageEditPlusPipeline", PICTURE),
         Kind("QwenImageEditInpaintPipeline", MASKED),
+        Kind(
+            "QwenImageControlNetInpaintPipeline",
+            CONTROL | {"control_mask": cp.Image(1, SIZE, SIZE)},
+            {},
+            {
+                "controlnet": plain(
+                    "QwenImageControlNetModel", **_QWEN_SIZES, extra_condition_channels=4
+                )
+            },
+        ),
     ),
     SHORT,
 )

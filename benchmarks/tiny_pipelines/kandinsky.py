@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import diffusers
+from diffusers.pipelines.deepfloyd_if.watermark import IFWatermarker
+from diffusers.pipelines.kandinsky.text_encoder import MCLIPConfig, MultilingualCLIP
 
+import causalplug as cp
 from benchmarks.tiny_pipelines import parts as part
 from benchmarks.tiny_pipelines.family import (
     MASKED,
@@ -17,7 +20,7 @@ from benchmarks.tiny_pipelines.family import (
 )
 from benchmarks.tiny_pipelines.parts import HIDDEN, seeded
 
-__all__ = ["DEEPFLOYD_IF", "KANDINSKY_3", "KANDINSKY_22"]
+__all__ = ["DEEPFLOYD_IF", "KANDINSKY", "KANDINSKY_3", "KANDINSKY_22"]
 
 
 def _movq() -> Any:
@@ -96,6 +99,57 @@ KANDINSKY_22 = Family(
             },
         ),
         Kind("KandinskyV22Pipeline"),
+        Kind("KandinskyV22Img2ImgPipeline", PICTURE),
+        Kind("KandinskyV22InpaintPipeline", MASKED),
+        Kind("KandinskyV22ControlnetPipeline"),
+        Kind("KandinskyV22ControlnetImg2ImgPipeline", PICTURE),
+    ),
+    _PRIOR_STEPS,
+)
+
+
+def _multilingual() -> Any:
+    config = MCLIPConfig(
+        transformerDimSize=HIDDEN,
+        imageDimSize=HIDDEN,
+        vocab_size=64,
+        hidden_size=HIDDEN,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        intermediate_size=37,
+    )
+    return seeded(lambda: MultilingualCLIP(config).eval())
+
+
+_BY_TEXT = _DECODER | {
+    "addition_embed_type": "text_image",
+    "encoder_hid_dim_type": "text_image_proj",
+}
+
+
+def _text_unet(channels: int = 4) -> Any:
+    settings = _BY_TEXT | {"in_channels": channels}
+    return seeded(lambda: diffusers.UNet2DConditionModel(**settings))
+
+
+KANDINSKY = Family(
+    "Kandinsky",
+    KANDINSKY_22.parts
+    | {
+        "unet": _text_unet,
+        "text_encoder": _multilingual,
+        "tokenizer": part.roberta_tokenizer,
+        "scheduler": lambda: diffusers.DDIMScheduler(
+            beta_schedule="linear", clip_sample=False, set_alpha_to_one=False
+        ),
+    },
+    (
+        Kind("KandinskyCombinedPipeline"),
+        Kind("KandinskyImg2ImgCombinedPipeline", PICTURE, {"strength": 0.9}),
+        Kind("KandinskyInpaintCombinedPipeline", MASKED, {}, {"unet": lambda: _text_unet(9)}),
+        Kind("KandinskyPipeline"),
+        Kind("KandinskyImg2ImgPipeline", PICTURE),
+        Kind("KandinskyInpaintPipeline", MASKED),
     ),
     _PRIOR_STEPS,
 )
@@ -139,6 +193,17 @@ _IF = {
     "resnet_time_scale_shift": "scale_shift",
     "act_fn": "gelu",
 }
+_SECOND = {
+    "unet": lambda: seeded(
+        lambda: diffusers.UNet2DConditionModel(
+            **(_IF | {"in_channels": 6, "class_embed_type": "timestep"})
+        )
+    ),
+    "image_noising_scheduler": lambda: diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
+}
+_MARKED = {"watermarker": IFWatermarker}
+_LARGER = {"height": SIZE, "width": SIZE, "clean_caption": False, "noise_level": 20}
+_ORIGINAL = PICTURE | {"original_image": cp.Image(3, SIZE, SIZE)}
 DEEPFLOYD_IF = Family(
     "DeepFloyd IF",
     T5_TEXT
@@ -152,5 +217,13 @@ DEEPFLOYD_IF = Family(
         Kind("IFPipeline", call={"height": SIZE, "width": SIZE, "clean_caption": False}),
         Kind("IFImg2ImgPipeline", PICTURE, {"clean_caption": False}),
         Kind("IFInpaintingPipeline", MASKED, {"clean_caption": False}),
+        Kind("IFSuperResolutionPipeline", PICTURE, _LARGER, _SECOND),
+        Kind("IFImg2ImgSuperResolutionPipeline", _ORIGINAL, _LARGER, _SECOND | _MARKED),
+        Kind(
+            "IFInpaintingSuperResolutionPipeline",
+            _ORIGINAL | {"mask_image": cp.Image(1, SIZE, SIZE)},
+            _LARGER,
+            _SECOND,
+        ),
     ),
 )

@@ -21,7 +21,7 @@ from benchmarks.tiny_pipelines.family import (
 )
 from benchmarks.tiny_pipelines.parts import HIDDEN
 
-__all__ = ["AURA_FLOW", "COGVIEW_3", "COGVIEW_4", "LUMINA_2", "Z_IMAGE"]
+__all__ = ["AURA_FLOW", "COGVIEW_3", "COGVIEW_4", "LUMINA_2", "OMNIGEN", "Z_IMAGE"]
 
 LUMINA_2 = Family(
     "Lumina 2",
@@ -136,6 +136,14 @@ _Z_SIZES = {
     "axes_dims": [8, 4, 4],
     "axes_lens": [512, 32, 32],
 }
+_Z_CONTROL = {
+    "control_layers_places": [0, 1],
+    "control_refiner_layers_places": [0],
+    "dim": 32,
+    "n_refiner_layers": 1,
+    "n_heads": 2,
+    "n_kv_heads": 2,
+}
 Z_IMAGE = Family(
     "Z-Image",
     {
@@ -144,11 +152,45 @@ Z_IMAGE = Family(
         "text_encoder": lambda: part.decoder("Qwen3Model"),
         "tokenizer": part.qwen_tokenizer,
         "transformer": plain("ZImageTransformer2DModel", **_Z_SIZES),
+        "controlnet": plain("ZImageControlNetModel", **_Z_CONTROL, control_in_dim=4),
     },
     (
         Kind("ZImagePipeline"),
         Kind("ZImageImg2ImgPipeline", PICTURE),
         Kind("ZImageInpaintPipeline", MASKED),
+        Kind("ZImageControlNetPipeline", CONTROL),
+        Kind(
+            "ZImageControlNetInpaintPipeline",
+            MASKED | CONTROL,
+            {},
+            {"controlnet": plain("ZImageControlNetModel", **_Z_CONTROL, control_in_dim=9)},
+        ),
     ),
     SHORT | {"cfg_normalization": False},
+)
+
+OMNIGEN = Family(
+    "OmniGen",
+    {
+        "scheduler": lambda: diffusers.FlowMatchEulerDiscreteScheduler(
+            invert_sigmas=True, num_train_timesteps=1
+        ),
+        "vae": part.kl,
+        "tokenizer": part.llama_tokenizer,
+        "transformer": plain(
+            "OmniGenTransformer2DModel",
+            in_channels=4,
+            hidden_size=16,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            intermediate_size=32,
+            num_layers=1,
+            vocab_size=128,
+            time_step_dim=4,
+            pad_token_id=0,
+            rope_scaling={"long_factor": [1, 2], "short_factor": [1, 2]},
+        ),
+    },
+    text("OmniGenPipeline"),
+    SHORT,
 )

@@ -17,15 +17,18 @@ from tokenizers.processors import TemplateProcessing
 
 __all__ = [
     "HIDDEN",
+    "byte_tokenizer",
     "clip_text",
     "clip_tokenizer",
     "clip_vision",
+    "clip_vision_config",
     "gemma",
     "kl",
     "llama_tokenizer",
     "qwen_text",
     "qwen_tokenizer",
     "randomised",
+    "roberta_tokenizer",
     "seeded",
     "t5",
     "t5_tokenizer",
@@ -125,6 +128,18 @@ def bert_tokenizer() -> Any:
     return transformers.BertTokenizer(vocabulary, model_max_length=77)
 
 
+def byte_tokenizer() -> Any:
+    """A tokenizer of bytes, as ByT5 has one."""
+    return transformers.ByT5Tokenizer(extra_ids=0, model_max_length=77)
+
+
+def roberta_tokenizer() -> Any:
+    """A tokenizer of letters, as XLM-RoBERTa has one."""
+    marks = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    scored = [(token, -1.0) for token in [*marks, "▁", *string.ascii_letters]]
+    return transformers.XLMRobertaTokenizer(scored, model_max_length=77)
+
+
 def left_tokenizer() -> Any:
     """A tokenizer that starts every text with a mark and pads on the left, as GLM has one."""
     made = qwen_tokenizer()
@@ -171,17 +186,22 @@ def clip_text(projected: bool = False, layers: int = 2) -> Any:
     return seeded(lambda: kind(config).eval())
 
 
-def clip_vision() -> Any:
-    """An image encoder of CLIP."""
-    config = transformers.CLIPVisionConfig(
+def clip_vision_config(layers: int = 2) -> Any:
+    """Sizes of an image encoder of CLIP."""
+    return transformers.CLIPVisionConfig(
         hidden_size=HIDDEN,
         intermediate_size=37,
         projection_dim=HIDDEN,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         image_size=32,
         patch_size=8,
     )
+
+
+def clip_vision() -> Any:
+    """An image encoder of CLIP."""
+    config = clip_vision_config()
     return seeded(lambda: transformers.CLIPVisionModelWithProjection(config).eval())
 
 
@@ -190,11 +210,34 @@ def clip_processor() -> Any:
     return transformers.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=32)
 
 
+def depth() -> Any:
+    """An estimator of depth."""
+    config = transformers.DPTConfig(
+        backbone_config=None,
+        hidden_size=HIDDEN,
+        intermediate_size=37,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        image_size=32,
+        patch_size=16,
+        backbone_out_indices=[0, 1, 2, 3],
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        is_hybrid=False,
+    )
+    return seeded(lambda: transformers.DPTForDepthEstimation(config).eval())
+
+
+def depth_processor() -> Any:
+    """What prepares images for :func:`depth`."""
+    return transformers.DPTImageProcessorPil(size={"height": 32, "width": 32})
+
+
 def t5(kind: str = "T5EncoderModel", width: int = HIDDEN) -> Any:
     """A text encoder of T5."""
     found = getattr(transformers, kind)
     config = found.config_class(
-        vocab_size=256, d_model=width, d_kv=8, d_ff=37, num_layers=2, num_heads=4
+        vocab_size=260, d_model=width, d_kv=8, d_ff=37, num_layers=2, num_heads=4
     )
     return seeded(lambda: found(config).eval())
 
@@ -283,7 +326,7 @@ def flow_kl(channels: int = 4, blocks: int = 2) -> Any:
     return kl(channels, blocks, **settings)
 
 
-def vq(channels: int = 4) -> Any:
+def vq(channels: int = 4, **settings: Any) -> Any:
     """A vector-quantised autoencoder."""
     return seeded(
         lambda: diffusers.VQModel(
@@ -293,5 +336,6 @@ def vq(channels: int = 4) -> Any:
             num_vq_embeddings=16,
             down_block_types=("DownEncoderBlock2D",) * 2,
             up_block_types=("UpDecoderBlock2D",) * 2,
+            **settings,
         )
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import diffusers
 
+import causalplug as cp
 from benchmarks.tiny_pipelines import parts as part
 from benchmarks.tiny_pipelines.family import (
     CONTROL,
@@ -19,7 +20,7 @@ from benchmarks.tiny_pipelines.family import (
 )
 from benchmarks.tiny_pipelines.parts import HIDDEN, randomised, seeded
 
-__all__ = ["LCM", "STABLE_DIFFUSION", "STABLE_DIFFUSION_XL", "VARIATION"]
+__all__ = ["LCM", "STABLE_DIFFUSION", "STABLE_DIFFUSION_XL", "VARIATION", "unet"]
 
 _BLOCKS = {
     "block_out_channels": (8, 16),
@@ -39,7 +40,8 @@ _XL = _BLOCKS | {
 }
 
 
-def _unet(settings: Mapping[str, Any] = _BLOCKS, **more: Any) -> Callable[[], Any]:
+def unet(settings: Mapping[str, Any] = _BLOCKS, **more: Any) -> Callable[[], Any]:
+    """The maker of a U-Net of Stable Diffusion."""
     options = {
         "sample_size": 8,
         "in_channels": 4,
@@ -68,17 +70,41 @@ def _adapter() -> Any:
     )
 
 
+def _union() -> Any:
+    settings = _XL | {
+        "in_channels": 4,
+        "conditioning_embedding_out_channels": (8, 16),
+        "num_control_type": 6,
+        "num_trans_channel": 8,
+        "num_trans_head": 2,
+        "num_trans_layer": 1,
+        "num_proj_channel": 8,
+    }
+    return randomised(seeded(lambda: diffusers.ControlNetUnionModel(**settings)))
+
+
+def _beside(settings: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
+    """A U-Net and a ControlNet-XS, which follows its blocks."""
+    network = unet(settings | {"layers_per_block": 2})
+
+    def adapter() -> Any:
+        found = diffusers.ControlNetXSAdapter
+        return found.from_unet(network(), size_ratio=1, conditioning_embedding_out_channels=(8, 16))
+
+    return {"unet": network, "controlnet": lambda: randomised(seeded(adapter))}
+
+
 _SD = {
     "vae": part.kl,
     "text_encoder": part.clip_text,
     "tokenizer": part.clip_tokenizer,
-    "unet": _unet(),
+    "unet": unet(),
     "scheduler": diffusers.DDIMScheduler,
     "controlnet": _controlnet(),
     "adapter": _adapter,
 }
 _SDXL = _SD | {
-    "unet": _unet(_XL),
+    "unet": unet(_XL),
     "text_encoder_2": lambda: part.clip_text(projected=True),
     "tokenizer_2": part.clip_tokenizer,
     "scheduler": diffusers.EulerDiscreteScheduler,
@@ -88,9 +114,11 @@ _REVERSED = {
     "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
     "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
 }
-_ADAPTED = {"unet": _unet(_BLOCKS | _REVERSED)}
-_ADAPTED_XL = {"unet": _unet(_XL | _REVERSED)}
+_ADAPTED = {"unet": unet(_BLOCKS | _REVERSED)}
+_ADAPTED_XL = {"unet": unet(_XL | _REVERSED)}
 _STRENGTH = {"strength": 0.8}
+_UNION = {"controlnet": _union}
+_MODE = {"control_mode": 0}
 
 STABLE_DIFFUSION = Family(
     "Stable Diffusion",
@@ -103,6 +131,30 @@ STABLE_DIFFUSION = Family(
             "StableDiffusionPanoramaPipeline",
             "SemanticStableDiffusionPipeline",
             "StableDiffusionLDM3DPipeline",
+            "StableDiffusionModelEditingPipeline",
+        ),
+        Kind(
+            "StableDiffusionParadigmsPipeline",
+            {},
+            {"parallel": 1},
+            {"scheduler": lambda: diffusers.DDIMParallelScheduler(set_alpha_to_one=False)},
+        ),
+        Kind(
+            "CycleDiffusionPipeline",
+            PICTURE,
+            _STRENGTH | {"source_prompt": "a cat"},
+            {"scheduler": lambda: diffusers.DDIMScheduler(set_alpha_to_one=False)},
+        ),
+        Kind("StableDiffusionControlNetXSPipeline", PICTURE, parts=_beside(_BLOCKS)),
+        Kind(
+            "StableDiffusionDepth2ImgPipeline",
+            PICTURE,
+            _STRENGTH,
+            {
+                "unet": unet(in_channels=5),
+                "depth_estimator": part.depth,
+                "feature_extractor": part.depth_processor,
+            },
         ),
         Kind(
             "StableDiffusionAttendAndExcitePipeline", {}, {"token_indices": [2], "attn_res": [4, 4]}
@@ -111,7 +163,13 @@ STABLE_DIFFUSION = Family(
             "StableDiffusionGLIGENPipeline",
             {},
             {"gligen_phrases": ["a cat"], "gligen_boxes": [[0.2, 0.2, 0.8, 0.8]]},
-            {"unet": _unet(attention_type="gated")},
+            {"unet": unet(attention_type="gated")},
+        ),
+        Kind(
+            "StableDiffusionDiffEditPipeline",
+            {"mask_image": cp.Image(1, SIZE, SIZE)},
+            {},
+            {"inverse_scheduler": diffusers.DDIMInverseScheduler},
         ),
         Kind("StableDiffusionImg2ImgPipeline", PICTURE, _STRENGTH),
         Kind("StableDiffusionPAGImg2ImgPipeline", PICTURE, _STRENGTH),
@@ -126,14 +184,14 @@ STABLE_DIFFUSION = Family(
         Kind(
             "StableDiffusionInstructPix2PixPipeline",
             PICTURE,
-            parts={"unet": _unet(in_channels=8)},
+            parts={"unet": unet(in_channels=8)},
         ),
         Kind(
             "StableDiffusionUpscalePipeline",
             PICTURE,
             {"noise_level": 20},
             {
-                "unet": _unet(in_channels=7, num_class_embeds=1000),
+                "unet": unet(in_channels=7, num_class_embeds=1000),
                 "low_res_scheduler": diffusers.DDPMScheduler,
             },
             {"max_noise_level": 350},
@@ -143,7 +201,7 @@ STABLE_DIFFUSION = Family(
 )
 LCM = Family(
     "Latent consistency",
-    _SD | {"scheduler": diffusers.LCMScheduler, "unet": _unet(time_cond_proj_dim=32)},
+    _SD | {"scheduler": diffusers.LCMScheduler, "unet": unet(time_cond_proj_dim=32)},
     (
         Kind("LatentConsistencyModelPipeline"),
         Kind("LatentConsistencyModelImg2ImgPipeline", PICTURE),
@@ -163,11 +221,16 @@ STABLE_DIFFUSION_XL = Family(
         Kind("StableDiffusionXLControlNetPAGPipeline", PICTURE),
         Kind("StableDiffusionXLControlNetImg2ImgPipeline", PICTURE | CONTROL),
         Kind("StableDiffusionXLControlNetInpaintPipeline", MASKED | CONTROL),
+        Kind("StableDiffusionXLControlNetPAGImg2ImgPipeline", PICTURE | CONTROL),
+        Kind("StableDiffusionXLControlNetXSPipeline", PICTURE, parts=_beside(_XL)),
+        Kind("StableDiffusionXLControlNetUnionPipeline", CONTROL, _MODE, _UNION),
+        Kind("StableDiffusionXLControlNetUnionImg2ImgPipeline", PICTURE | CONTROL, _MODE, _UNION),
+        Kind("StableDiffusionXLControlNetUnionInpaintPipeline", MASKED | CONTROL, _MODE, _UNION),
         Kind("StableDiffusionXLAdapterPipeline", PICTURE, parts=_ADAPTED_XL),
         Kind(
             "StableDiffusionXLInstructPix2PixPipeline",
             PICTURE,
-            parts={"unet": _unet(_XL, in_channels=8)},
+            parts={"unet": unet(_XL, in_channels=8)},
         ),
     ),
     {"height": SIZE, "width": SIZE},

@@ -7,6 +7,7 @@ from typing import Any
 
 import diffusers
 
+import causalplug as cp
 from benchmarks.tiny_pipelines import parts as part
 from benchmarks.tiny_pipelines.family import (
     Family,
@@ -19,23 +20,25 @@ from benchmarks.tiny_pipelines.parts import seeded
 __all__ = ["DIT", "UNCONDITIONAL"]
 
 
-def _unet2d(classes: int | None = None, channels: int = 3, **settings: Any) -> Callable[[], Any]:
+def _unet2d(
+    classes: int | None = None, channels: int = 3, out: int | None = None, size: int = 8
+) -> Callable[[], Any]:
     return lambda: seeded(
         lambda: diffusers.UNet2DModel(
-            sample_size=8,
+            sample_size=size,
             in_channels=channels,
-            out_channels=channels,
+            out_channels=out or channels,
             layers_per_block=1,
             block_out_channels=(8, 16),
             norm_num_groups=4,
             down_block_types=("DownBlock2D", "AttnDownBlock2D"),
             up_block_types=("AttnUpBlock2D", "UpBlock2D"),
             num_class_embeds=classes,
-            **settings,
         )
     )
 
 
+_LARGER = cp.Image(3, 32, 32)
 UNCONDITIONAL = Family(
     "Unconditional",
     {"unet": _unet2d(), "scheduler": diffusers.DDIMScheduler},
@@ -50,6 +53,17 @@ UNCONDITIONAL = Family(
         Kind("KarrasVePipeline", parts={"scheduler": diffusers.KarrasVeScheduler}),
         Kind("PNDMPipeline", parts={"scheduler": diffusers.PNDMScheduler}, steps=6),
         Kind("ScoreSdeVePipeline", parts={"scheduler": diffusers.ScoreSdeVeScheduler}),
+        Kind(
+            "RePaintPipeline",
+            {"image": _LARGER, "mask_image": cp.Image(1, 32, 32)},
+            {"jump_length": 1, "jump_n_sample": 1},
+            {"scheduler": diffusers.RePaintScheduler, "unet": _unet2d(size=32)},
+        ),
+        Kind(
+            "LDMSuperResolutionPipeline",
+            {"image": _LARGER},
+            parts={"vqvae": lambda: part.vq(3), "unet": _unet2d(out=3, channels=6)},
+        ),
     ),
 )
 DIT = Family(
