@@ -13,8 +13,8 @@ as a share of the fit's.
 
 The cases: the front-door and the napkin (binary; the answer from the model alone), the paper's F.7
 from two tables that record parts of it, a back-door with five mixed covariates (doubly robust, with
-its rows), the front-door behind an image whose generator is frozen, and the front-door trained
-adversarially with 20 replicates.
+its rows), the front-door behind an image whose generator is frozen (by likelihood), and the
+front-door trained adversarially with 20 replicates.
 """
 
 from __future__ import annotations
@@ -176,7 +176,8 @@ def behind_an_image() -> Case:
         return float(np.dot(of_b, inner))
 
     truth = float(flips * of_a[0].mean() + (1 - flips) * of_a[1].mean())
-    return Case("P(A=1 | do(D=1))", truth, draw, model, plug_in)
+    by_likelihood = (("objective", "likelihood"),)
+    return Case("P(A=1 | do(D=1))", truth, draw, model, plug_in, settings=by_likelihood)
 
 
 CASES: dict[str, Callable[[], Case]] = {
