@@ -16,7 +16,7 @@ __all__ = ["Watch"]
 class Watch(GeneralTracker):
     """A tracker that measures at every validation and keeps what it found.
 
-    The model is measured with the weights as they stand; what a training validates and keeps is
+    The model is measured with the current weights; what a training validates and keeps is
     their moving average, so that the last points of a curve are noisier than the kept model.
 
     Args:

@@ -1,4 +1,4 @@
-"""Bars of distributions side by side: the truth, the model's answer, and the rows as they stand."""
+"""Bars of distributions side by side: the truth, the model's answer, and conditioning only."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from causalplug.installed import require
 from causalplug.values import Json
@@ -151,9 +151,9 @@ def plain(size: float = SMALL, colour: str = "text") -> Json:
     return {"fontsize": size, "color": COLOURS[colour], "family": FAMILY, "parse_math": False}
 
 
-def _figure(width: float, height: float, **options: Any) -> Figure:
+def _figure(width: float, height: float, layout: Literal["constrained"] | None = None) -> Figure:
     check_installed()
-    return _shown_figure()(figsize=(width, height), dpi=150, **options)
+    return _shown_figure()(figsize=(width, height), dpi=150, layout=layout)
 
 
 @lru_cache(maxsize=1)

@@ -155,7 +155,7 @@ def bars() -> Figure:
 
 
 def dose() -> Figure:
-    """A dose-response curve beside the truth and the rows as they stand."""
+    """A dose-response curve beside the truth and conditioning only."""
     rng = np.random.default_rng(0)
     age = rng.normal(size=2000)
     given = 0.6 * age + rng.normal(size=2000)

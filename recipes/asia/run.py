@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
                 "model": model[0],
                 "adjustment": formula,
                 "adjusted by": "front door" if cause == "lung" else "back door",
-                "rows as they stand": naive,
+                "conditioning only": naive,
                 "tvd": tvd(exact, model),
                 "tvd to adjustment": abs(model[0] - formula),
                 "tvd naive": abs(exact[0] - naive),
@@ -143,7 +143,7 @@ def back_door(rows: Mapping[str, np.ndarray], value: str) -> float:
 
 def show(result: dict[str, Any]) -> None:
     """Print the answers."""
-    columns = ("exact", "model", "adjustment", "rows as they stand", "tvd", "without support")
+    columns = ("exact", "model", "adjustment", "conditioning only", "tvd", "without support")
     print(f"{'P(dysp=yes | …)':24}" + "".join(f"{name:>20}" for name in columns))
     for query, row in result["answers"].items():
         numbers = "".join(f"{row[name]:20.4f}" for name in columns)

@@ -68,7 +68,7 @@ def effect(ensemble: cp.Ensemble, xrays: XRays, n: int) -> dict[str, Any]:
         "low": float(row["low"]),
         "high": float(row["high"]),
         "members": answer.members.iloc[0].tolist() if answer.members is not None else [],
-        "rows as they stand": float(given[1] - given[0]),
+        "conditioning only": float(given[1] - given[0]),
         "bounds": bounds(xrays),
         "paper": list(PAPER),
         "status": answer.status,

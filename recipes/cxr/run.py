@@ -162,7 +162,7 @@ def show(result: Mapping[str, Any]) -> None:
         f"{np.round(ate['members'], 3)}"
     )
     print(
-        f"    paper {ate['paper']}, rows as they stand {ate['rows as they stand']:.3f}; the labels "
+        f"    paper {ate['paper']}, conditioning only {ate['conditioning only']:.3f}; the labels "
         f"alone bound it to {np.round(ate['bounds'], 3)}"
     )
     read = ", ".join(f"{name} {share:.2f}" for name, share in result["shown"].items())

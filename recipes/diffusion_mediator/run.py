@@ -155,7 +155,7 @@ def show(result: Mapping[str, Any]) -> None:
         for what in ("truth", "model", "naive"):
             print(f"P(A | do(D={d})) {what:6}" + "".join(f"{p:7.3f}" for p in row[what]))
         print(
-            f"    TVD of the model {row['tvd_model']:.3f}, of the rows as they stand "
+            f"    TVD of the model {row['tvd_model']:.3f}, of conditioning only "
             f"{row['tvd_naive']:.3f}"
         )
     print(

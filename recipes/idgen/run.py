@@ -176,7 +176,7 @@ def draw(dcm: cp.DCM, path: Path) -> None:
 
 def show(result: dict[str, Any]) -> None:
     """Print the distances."""
-    print(f"{'larger TVD of P(Y | do(X=x))':32}{'model':>9}{'images':>9}{'rows as they stand':>21}")
+    print(f"{'larger TVD of P(Y | do(X=x))':32}{'model':>9}{'images':>9}{'conditioning only':>21}")
     for kind, of in (("tables", "tables"), ("images", "with images")):
         for name, row in result[kind].items():
             images = f"{row['itvd_images']:9.4f}" if "itvd_images" in row else f"{'':9}"

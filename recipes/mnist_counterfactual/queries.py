@@ -80,12 +80,12 @@ def draws(
     query: Mapping[str, Mapping[str, int]],
     n: int,
     variables: Sequence[str],
-    **options: Any,
+    seed: int = 0,
 ) -> Any:
     """Rows of one query, of layer 3 if it has evidence."""
     if "evidence" in query:
-        return dcm.counterfactual(n, **query, variables=variables, **options)
-    return dcm.sample(n, **query, variables=variables, **options)
+        return dcm.counterfactual(n, **query, variables=variables, seed=seed)
+    return dcm.sample(n, **query, variables=variables, seed=seed)
 
 
 def shares(values: Any, name: str) -> np.ndarray:

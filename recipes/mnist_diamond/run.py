@@ -139,7 +139,7 @@ def frozen_parts(
 
 
 def answer(dcm: cp.DCM, scm: DiamondSCM, n: int, seed: int) -> dict[str, Any]:
-    """The model's answers beside the exact ones and the rows as they stand."""
+    """The model's answers beside the exact ones and conditioning only."""
     exact = scm.answers()
     result: dict[str, Any] = {}
     for name, do, naive in (
@@ -180,7 +180,7 @@ def show(result: Mapping[str, Any]) -> None:
                 shares = "".join(f"{p:7.3f}" for p in row[what])
                 print(f"P(Colour | do({name}={value})) {what:6}{shares}")
             print(
-                f"    TVD of the model {row['tvd_model']:.3f}, of the rows as they stand "
+                f"    TVD of the model {row['tvd_model']:.3f}, of conditioning only "
                 f"{row['tvd_naive']:.3f}"
             )
     print(

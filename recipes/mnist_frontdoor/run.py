@@ -137,7 +137,7 @@ def show(result: dict[str, Any]) -> None:
         for what, label in (
             ("truth", "exact"),
             ("model", "model"),
-            ("naive", "rows as they stand"),
+            ("naive", "conditioning only"),
         ):
             name = f"P(A | D={d})" if what == "naive" else f"P(A | do(D={d}))"
             distance = "" if what == "truth" else f"{row[f'tvd_{what}']:9.3f}"

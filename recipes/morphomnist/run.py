@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from recipes.common import Run, parser
 from recipes.morphomnist import strokes
 from recipes.morphomnist.flow import trained_flow
 from recipes.morphomnist.own_judges import own_judges
+from recipes.morphomnist.same_rows import minimality_where_shown
 from recipes.morphomnist.worlds import World, drawn, morpho
 
 GRAPH = "thickness -> intensity; thickness -> image; intensity -> image; digit -> image"
@@ -165,9 +167,13 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         run.lap(f"measures {family}")
     if family not in GUIDANCE:
         dcm.save_pretrained(chosen.output_dir / "dcm")
+    same = minimality_where_shown(trained, world, chosen.seed)
     show(families)
-    run.lap("saving")
-    return run.finish({"families": families})
+    print(f"minimality on the {same.rows} rows whose new digit every family shows:")
+    for family, value in same.minimality.items():
+        print(f"  {family}: {value:.4f}")
+    run.lap("the same rows")
+    return run.finish({"families": families, "same_rows": asdict(same)})
 
 
 def summary(measured: cp.metrics.Measures) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def world(n: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def answer(dcm: cp.DCM, rows: Mapping[str, np.ndarray], n: int, seed: int) -> dict[str, Any]:
-    """The model's answers beside the exact ones and the rows as they stand."""
+    """The model's answers beside the exact ones and conditioning only."""
     result: dict[str, Any] = {"do": {}}
     for x in (0, 1):
         truth = float((1 - SHOWN[x]) * OUTCOME[0].mean() + SHOWN[x] * OUTCOME[1].mean())

@@ -72,8 +72,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 
 
 def confounding(world: Network) -> float:
-    """The largest TVD of P(Y0 | X0=x) from P(Y0 | do(X0=x)): what reading the rows as they stand
-    is wrong by."""
+    """The largest TVD of P(Y0 | X0=x) from P(Y0 | do(X0=x)): by how much
+    conditioning alone is wrong."""
     joint = world.joint(["X0", "Y0"])
     return max(tvd(joint[x] / joint[x].sum(), world.joint(["Y0"], {"X0": x})) for x in (0, 1))
 
