@@ -61,10 +61,6 @@ class DCM(Shareable, Samples, Effects):
             one for every edge, which cannot express a hidden cause of three variables; or the
             groups of variables that share one each.
         hidden: Widths of the hidden layers of trainable mechanisms.
-        counterfactuals: Whether rows will be asked what they would have been. Images that are
-            trained then get a mechanism that recovers its noise from an image,
-            :class:`InvertibleImage`, instead of a generator that does not. ``objective=
-            "counterfactual"`` of :func:`~causalplug.fit` trains it for that.
         seed: Seed of the initial weights.
 
     Attributes:

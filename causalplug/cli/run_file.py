@@ -64,12 +64,7 @@ _SCHEMA = {
     "mechanisms?": {str: _PART},
     "encoders?": {str: {"repo": str, "revision?": str, "subfolder?": str}},
     "sources": [SOURCE],
-    "model?": {
-        "hidden?": list[int],
-        "confounder_size?": int,
-        "counterfactuals?": bool,
-        "seed?": int,
-    },
+    "model?": {"hidden?": list[int], "confounder_size?": int, "seed?": int},
     "settings?": dict[str, object],
 }
 

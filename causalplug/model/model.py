@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from causalplug.arguments import FLAG, MAPPING, SEED, WIDTHS, read_argument, takes, whole
+from causalplug.arguments import MAPPING, SEED, WIDTHS, read_argument, takes, whole
 from causalplug.errors import (
     DataError,
     MechanismError,
@@ -61,7 +61,6 @@ class Model(nn.Module):
         encoders=MAPPING.or_none("untrained ones"),
         confounder_size=whole(0, _MOST_NUMBERS),
         hidden=WIDTHS,
-        counterfactuals=FLAG,
         seed=SEED.raising(SamplingError),
     )
     def __init__(
@@ -74,7 +73,6 @@ class Model(nn.Module):
         confounder_size: int = 2,
         confounders: ConfounderSpec = "cliques",
         hidden: Sequence[int] = (64, 64),
-        counterfactuals: bool = False,
         seed: int = 0,
     ):
         super().__init__()
@@ -100,7 +98,7 @@ class Model(nn.Module):
         for name, encoder in encoders.items():
             self._check_encoder(name, encoder)
         self.confounders = confounder_layout(graph, confounders, given)
-        self._fill(given, encoders, hidden, seed, counterfactuals=counterfactuals)
+        self._fill(given, encoders, hidden, seed)
         check_readers(graph, self.confounders, self.mechanisms.unopened())
         for mechanism in self._mechanisms.values():
             if mechanism.frozen:
@@ -113,8 +111,6 @@ class Model(nn.Module):
         encoders: dict[str, Encoder],
         hidden: Sequence[int],
         seed: int,
-        *,
-        counterfactuals: bool,
     ) -> None:
         """Bind what was given, and make the mechanisms and encoders that were not."""
         waiting = {}
@@ -127,11 +123,7 @@ class Model(nn.Module):
         for index, name in enumerate(self.graph.variables):
             if name not in given:
                 build: Callable[[], Mechanism] = partial(
-                    self._default,
-                    name,
-                    hidden,
-                    waiting.get(name),
-                    recovering=counterfactuals,
+                    self._default, name, hidden, waiting.get(name)
                 )
                 given[name] = initialised(build, seed * 100_003 + index)
             self._mechanisms[module_key(name)] = given[name]
@@ -341,11 +333,9 @@ class Model(nn.Module):
         for name, encoder in encoders.items():
             self._encoders[module_key(name)] = encoder
 
-    def _default(
-        self, name: str, hidden: Sequence[int], code: Any = None, *, recovering: bool = False
-    ) -> Mechanism:
-        """The trainable mechanism of the variable's kind, one that recovers its noise if that is
-        wanted, or the renderer that was given without its code."""
+    def _default(self, name: str, hidden: Sequence[int], code: Any = None) -> Mechanism:
+        """The trainable mechanism of the variable's kind, or the renderer that was given without
+        its code."""
         variable = self.variables[name]
         parents = by_name(self.parent_spec, self.graph.parents(name))
         confounder_size = self.confounder_size * len(self.confounders.at(name))
@@ -356,10 +346,7 @@ class Model(nn.Module):
                 f"{name!r} has no mechanism: a {variable.kind} cannot be trained here. Give a "
                 f"pretrained one: mechanisms={{{name!r}: …}}."
             )
-        kind = variable.default_mechanism
-        if recovering and variable.recovering_mechanism is not None:
-            kind = variable.recovering_mechanism
-        cls = MECHANISMS.resolve(kind)
+        cls = MECHANISMS.resolve(variable.default_mechanism)
         return cls.default_for(variable, parents, confounder_size, hidden)
 
     def parent_spec(self, name: str) -> ParentSpec:

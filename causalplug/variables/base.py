@@ -38,8 +38,6 @@ class Variable:
             given.
         default_mechanism: Kind of the trainable mechanism that a variable gets where none is given;
             None where it has to be pulled.
-        recovering_mechanism: Kind of the trainable mechanism that it gets instead in a model for
-            counterfactuals of rows; None where the default one recovers its noise.
     """
 
     kind: ClassVar[str] = ""
@@ -52,7 +50,6 @@ class Variable:
     has_density: ClassVar[bool] = True
     default_encoder: ClassVar[str | None] = None
     default_mechanism: ClassVar[str | None] = None
-    recovering_mechanism: ClassVar[str | None] = None
 
     if TYPE_CHECKING:  # what only some kinds have, and what is asked of these alone
 
