@@ -162,7 +162,7 @@ class Scores:
         self.counts = torch.cat([factor.counts.double() for factor in factors])
         self._cells = all(tabular(dcm, factor.variables) for factor in factors)
         self._prior: Tensor | None = None
-        if any(_behind_an_encoder(dcm, factor) for factor in factors):
+        if any(_is_open(dcm, factor) for factor in factors):
             self._prior = prior_deviations(self.parameters)
         with differentiable(self.parameters):
             if self._cells:
@@ -178,9 +178,9 @@ class Scores:
         """What one row of the data adds to every number, ``(r, k)``, to first order.
 
         With the scores G and the rows' counts N it is ``G (G' N G + damping)^-1 gradients'``,
-        solved in the space of the distinct rows. Behind an encoder the damping is the precision of
-        the weights' prior: a network of projections has more weights than the rows determine, and
-        what they leave open is held by where training started and stopped.
+        solved in the space of the distinct rows. Behind an encoder, and for numbers with confounder
+        noise, the damping is the precision of the weights' prior: there are more weights than the
+        rows determine, and what these leave open is held by where training started and stopped.
 
         Args:
             gradients: ``(k, parameters)`` of the numbers.
@@ -252,10 +252,14 @@ class Scores:
         return torch.cat(found)
 
 
-def _behind_an_encoder(dcm: Model, factor: Factor) -> bool:
-    """Whether a mechanism of the factor reads projections."""
+def _is_open(dcm: Model, factor: Factor) -> bool:
+    """Whether the rows leave much of the factor's weights open: a mechanism reads projections, or
+    numbers and confounder noise."""
+    if tabular(dcm, factor.variables):
+        return False
     parents = chain.from_iterable(map(dcm.graph.parents, factor.variables))
-    return any(dcm.variables[name].needs_encoder for name in parents)
+    behind = any(dcm.variables[name].needs_encoder for name in parents)
+    return behind or bool(confounders_of(dcm, factor.variables))
 
 
 def _products(matrix: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:

@@ -256,9 +256,13 @@ def test_scores_of_rows_with_numbers_are_those_of_one_row_at_a_time() -> None:
         scores.append(torch.cat([g.flatten() for g in flat]).double())
     matrix = torch.stack(scores)
     gradients = torch.randn(1, matrix.shape[1], dtype=torch.float64)
-    fisher = matrix @ matrix.T
-    fisher += 1e-4 * fisher.diagonal().mean() * torch.eye(60, dtype=torch.float64)
-    expected = torch.linalg.solve(fisher, matrix @ gradients.T)
+    variances = []
+    for parameter in parameters:
+        inputs = parameter.shape[1] if parameter.ndim > 1 else 1
+        variances += [8.0 / inputs] * parameter.numel()
+    variance = torch.tensor(variances, dtype=torch.float64)
+    fisher = (matrix * variance) @ matrix.T + torch.eye(60, dtype=torch.float64)
+    expected = torch.linalg.solve(fisher, matrix @ (gradients * variance).T)
     found = Scores(dcm, [factor], parameters).influence(gradients)
     assert torch.allclose(found, expected, rtol=1e-2, atol=1e-3 * float(expected.abs().max()))
 
