@@ -128,11 +128,17 @@ def load_parts(
     Raises:
         MissingDependencyError: diffusers is not installed.
         RepositoryError: The pipeline needs code of its own, or files are missing.
-        MechanismError: An unknown precision or scheduler.
+        MechanismError: An unknown precision or scheduler; ``offload`` of a class-conditional
+            pipeline, whose parts are run one by one here.
     """
     if text:
         return load_pipeline(
             snapshot, dtype=dtype, scheduler=scheduler, offload=offload, variant=variant
+        )
+    if offload:
+        raise MechanismError(
+            f"offload=True cannot be used: {snapshot} holds a class-conditional pipeline, whose "
+            "parts are run one by one. Leave it out."
         )
     library = _diffusers()
     precision = _precision(dtype)

@@ -39,6 +39,7 @@ __all__ = [
 def load_pipeline_of(
     snapshot: Snapshot,
     *,
+    variable: Variable | None = None,
     prompts: str | Mapping[Any, str] | None = None,
     labels: Sequence[Label] | None = None,
     classes: Sequence[int] | None = None,
@@ -57,6 +58,7 @@ def load_pipeline_of(
     device: Any = None,
     label_map: Any = None,
     transform: str | list[str] | None = None,
+    trial: bool = True,
 ) -> Mechanism:
     """A pipeline of diffusers as a frozen mechanism: with ``images`` one that reads pictures, with
     ``prompts`` a text-conditional one, else a class-conditional one with ``labels``.
@@ -66,11 +68,28 @@ def load_pipeline_of(
     """
     facts = pipeline_facts(snapshot)
     check_class(str(snapshot), facts.name)
+    if variable is not None and not isinstance(variable, Image):
+        raise RepositoryError(
+            f"cannot load {snapshot} as {variable.describe()}: it holds a pipeline that makes "
+            "images. Declare a cp.Image"
+        )
     if facts.own_loop and images is None:
         _check_plain(snapshot, prompts, negative_prompt, call, safety_checker)
         _check_parts(snapshot, lora, single_file)
         made: Mechanism = _with_own_loop(
-            snapshot, labels, classes, steps, guidance_scale, variant, scheduler, _precision(dtype)
+            snapshot,
+            labels,
+            classes,
+            steps,
+            guidance_scale,
+            {
+                "image": variable,
+                "variant": variant,
+                "scheduler": scheduler,
+                "offload": offload,
+                "dtype": _precision(dtype),
+                "trial": trial,
+            },
         )
     else:
         _check_text(snapshot, facts, prompts, classes)
@@ -82,8 +101,10 @@ def load_pipeline_of(
             "safety_checker": safety_checker,
             "lora": lora,
             "single_file": single_file,
+            "trial": trial,
         }
         settings = {
+            "image": variable,
             "prompts": prompts,
             "steps": steps,
             "guidance_scale": guidance_scale,
@@ -115,9 +136,7 @@ def _with_own_loop(
     classes: Sequence[int] | None,
     steps: int | None,
     guidance_scale: float | None,
-    variant: str | None,
-    scheduler: SchedulerSpec,
-    dtype: str,
+    opening: Named,
 ) -> FrozenMechanism:
     """The generator whose sampling loop is our own, which brings inversion."""
     from causalplug.adapters.diffusers import DiffusersGenerator
@@ -128,9 +147,7 @@ def _with_own_loop(
         classes=classes,
         steps=25 if steps is None else steps,
         guidance_scale=1.0 if guidance_scale is None else guidance_scale,
-        variant=variant,
-        scheduler=scheduler,
-        dtype=dtype,
+        **opening,
     )
 
 
@@ -208,6 +225,7 @@ def load_transformers(
     call: Named | None = None,
     dtype: Any = None,
     device: Any = None,
+    trial: bool = True,
 ) -> Encoder | ConditionalMechanism:
     """A model of transformers as what ``variable`` says: an encoder of images or texts, or the
     frozen mechanism of a label, a number, a vector or a text.
@@ -231,12 +249,12 @@ def load_transformers(
         _refuse_options(snapshot, variable, {"error": error}, "a regressor")
     made: Encoder | ConditionalMechanism
     if writes:
-        made = _text_model(snapshot, variable, given)
+        made = _text_model(snapshot, variable, given, trial)
     elif encodes:
         made = _encoder(snapshot, variable, size or 16)
     else:
         kind = _mechanism_class(snapshot, variable, architecture)
-        made = kind.from_pretrained(snapshot, variable, error=error)
+        made = kind.from_pretrained(snapshot, variable, error=error, trial=trial)
     return placed(made, dtype, device)
 
 
@@ -265,10 +283,12 @@ def _refuse_options(snapshot: Snapshot, variable: Variable, given: Named, owner:
         )
 
 
-def _text_model(snapshot: Snapshot, variable: Any, given: Named) -> ConditionalMechanism:
+def _text_model(
+    snapshot: Snapshot, variable: Any, given: Named, trial: bool
+) -> ConditionalMechanism:
     from causalplug.adapters.transformers_text import TransformersText
 
-    return TransformersText.from_pretrained(snapshot, variable, **given)
+    return TransformersText.from_pretrained(snapshot, variable, trial=trial, **given)
 
 
 def _encoder(snapshot: Snapshot, variable: Variable, size: int) -> Encoder:
@@ -344,6 +364,7 @@ KERAS_LOADER = Loader(
 PIPELINE_LOADER = Loader(
     load_pipeline_of,
     (
+        "variable",
         "prompts",
         "labels",
         "classes",
@@ -362,6 +383,7 @@ PIPELINE_LOADER = Loader(
         "device",
         "label_map",
         "transform",
+        "trial",
     ),
     "a pipeline of diffusers",
 )
@@ -369,7 +391,7 @@ PIPELINE_LOADER = Loader(
 
 TRANSFORMERS_LOADER = Loader(
     load_transformers,
-    ("variable", "size", "error", "prompts", "labels", "call", "dtype", "device"),
+    ("variable", "size", "error", "prompts", "labels", "call", "dtype", "device", "trial"),
     "a model of transformers",
 )
 """How :func:`causalplug.from_pretrained` loads a model of transformers."""

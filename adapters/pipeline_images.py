@@ -18,6 +18,7 @@ from causalplug.adapters.pipeline_call import PipelineCall, Row
 from causalplug.adapters.pipeline_origin import Opening, Origin, SchedulerSpec
 from causalplug.adapters.pipeline_setup import (
     PipelineSetup,
+    batched_unless_tried,
     networks_of,
     painted_image,
     restored,
@@ -33,7 +34,7 @@ from causalplug.mechanisms.frozen.conditional import ConditionalMechanism
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
-from causalplug.selection import dicts_by_name, drop, without
+from causalplug.selection import dicts_by_name, without
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from causalplug.hub.snapshot import Snapshot
 
 __all__ = ["ImagePipeline"]
-
-_OPENING = drop(OPENING, ("trial",))
 
 
 @register_mechanism("diffusers-image-pipeline")
@@ -156,7 +155,7 @@ class ImagePipeline(ConditionalMechanism):
     # -- loading and saving
 
     @classmethod
-    @takes(MechanismError, **FETCHING, **_OPENING, **CALLING)
+    @takes(MechanismError, **FETCHING, **OPENING, **CALLING)
     def from_pretrained(  # type: ignore[override]
         cls,
         source: str | PathLike[str] | Snapshot,
@@ -182,6 +181,7 @@ class ImagePipeline(ConditionalMechanism):
         negative_prompt: str | None = None,
         call: Named | None = None,
         batched: bool | None = None,
+        trial: bool = True,
     ) -> ImagePipeline:
         """A pipeline from a folder or the Hub, safetensors only and without code of the repository.
 
@@ -190,7 +190,7 @@ class ImagePipeline(ConditionalMechanism):
             images, labels, prompts, image, batched: As for the class.
             steps, guidance_scale, negative_prompt, call: As for the class.
             revision, subfolder, cache_dir, token, local_files_only: As in ``huggingface_hub``.
-            dtype, variant, scheduler, offload, safety_checker, lora, single_file: As for
+            dtype, variant, scheduler, offload, safety_checker, lora, single_file, trial: As for
                 :meth:`causalplug.adapters.pipelines.PipelineGenerator.from_pretrained`.
 
         Raises:
@@ -211,7 +211,7 @@ class ImagePipeline(ConditionalMechanism):
             guidance_scale=guidance_scale,
             negative_prompt=negative_prompt,
             call=call,
-            batched=batched,
+            batched=batched_unless_tried(batched, trial),
             safety_checker=safety_checker,
         )
         made.place = Origin.of(snapshot, opening)

@@ -23,7 +23,13 @@ from causalplug.selection import of_kind
 from causalplug.values import Json, Named
 from causalplug.variables import Image
 
-__all__ = ["PipelineSetup", "networks_of", "painted_image", "restored"]
+__all__ = [
+    "PipelineSetup",
+    "batched_unless_tried",
+    "networks_of",
+    "painted_image",
+    "restored",
+]
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,13 @@ def painted_image(run: PipelineCall, rows: Sequence[Row], image: Image | None) -
         rows = rows[:1]
     channels, height, width = run.settle(rows).shape[1:]
     return image or Image(channels, height, width, low=0.0, high=1.0)
+
+
+def batched_unless_tried(batched: bool | None, trial: bool) -> bool | None:
+    """Whether rows share a call; None leaves it to a trial, and without one they do not."""
+    if batched is None and not trial:
+        return False
+    return batched
 
 
 def networks_of(pipeline: Any) -> nn.ModuleList:

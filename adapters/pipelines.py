@@ -19,6 +19,7 @@ from causalplug.adapters.pipeline_call import PipelineCall, Row
 from causalplug.adapters.pipeline_origin import Opening, Origin, SchedulerSpec
 from causalplug.adapters.pipeline_setup import (
     PipelineSetup,
+    batched_unless_tried,
     networks_of,
     painted_image,
     restored,
@@ -195,7 +196,8 @@ class PipelineGenerator(FrozenMechanism):
             single_file: A safetensors checkpoint in the pipeline's folder that holds the weights of
                 its parts in one file; the configurations are those of the folder.
             trial: Whether a few images are painted first, to check range, shape and independence
-                of the rows.
+                of the rows. Without it, rows are painted one by one unless ``batched`` says
+                otherwise, and one image is painted only to learn what ``image`` leaves open.
 
         Raises:
             MissingDependencyError: diffusers is not installed.
@@ -215,7 +217,7 @@ class PipelineGenerator(FrozenMechanism):
             guidance_scale=guidance_scale,
             negative_prompt=negative_prompt,
             call=call,
-            batched=batched,
+            batched=batched_unless_tried(batched, trial),
             safety_checker=safety_checker,
         )
         generator.place = Origin.of(snapshot, opening)

@@ -20,7 +20,7 @@ from causalplug.adapters.transformers_files import (
     open_model,
 )
 from causalplug.adapters.transformers_inputs import Pick, reader_of
-from causalplug.arguments import takes
+from causalplug.arguments import FLAG, takes
 from causalplug.errors import MechanismError, RepositoryError
 from causalplug.hub.part import Content
 from causalplug.hub.snapshot import Snapshot
@@ -116,7 +116,7 @@ class TransformersMechanism(ConditionalMechanism):
     # -- loading and saving
 
     @classmethod
-    @takes(MechanismError, **FETCHING, **READING, error=ERROR)
+    @takes(MechanismError, **FETCHING, **READING, error=ERROR, trial=FLAG)
     def from_pretrained(  # type: ignore[override]
         cls,
         source: str | PathLike[str] | Snapshot,
@@ -129,6 +129,7 @@ class TransformersMechanism(ConditionalMechanism):
         cache_dir: str | PathLike[str] | None = None,
         token: bool | str | None = None,
         local_files_only: bool = False,
+        trial: bool = True,
     ) -> Self:
         """A mechanism from a folder or the Hub, safetensors only and without code.
 
@@ -137,6 +138,7 @@ class TransformersMechanism(ConditionalMechanism):
             variable, reads: As for the class.
             error: Of a number, the standard deviation of its error, or ``"estimate"``.
             revision, subfolder, cache_dir, token, local_files_only: As in ``huggingface_hub``.
+            trial: Whether it runs on a few rows first, which checks what it gives.
 
         Raises:
             MissingDependencyError: transformers is not installed.
@@ -154,7 +156,8 @@ class TransformersMechanism(ConditionalMechanism):
         made = cls.opened(opened_from(snapshot, cls), variable, reads, error)
         if snapshot.repo_id is not None:
             made.license = snapshot.license
-        try_mechanism(made)
+        if trial:
+            try_mechanism(made)
         return made
 
     @classmethod

@@ -21,7 +21,7 @@ from causalplug.adapters.transformers_files import (
     open_model,
 )
 from causalplug.adapters.transformers_inputs import by_length, longest, tokens_of
-from causalplug.arguments import COUNT, instance, number, read_argument, takes
+from causalplug.arguments import COUNT, FLAG, instance, number, read_argument, takes
 from causalplug.errors import MechanismError
 from causalplug.hub.part import Content
 from causalplug.hub.snapshot import Snapshot
@@ -208,6 +208,7 @@ class TransformersText(ConditionalMechanism):
         variable=_TEXT,
         labels=CALLING["labels"],
         call=CALLING["call"],
+        trial=FLAG,
     )
     def from_pretrained(  # type: ignore[override]
         cls,
@@ -222,6 +223,7 @@ class TransformersText(ConditionalMechanism):
         cache_dir: str | PathLike[str] | None = None,
         token: bool | str | None = None,
         local_files_only: bool = False,
+        trial: bool = True,
     ) -> Self:
         """A language model from a folder or the Hub, safetensors only and without code.
 
@@ -233,6 +235,7 @@ class TransformersText(ConditionalMechanism):
             labels: The labels that a template names.
             call: ``max_new_tokens``, ``temperature`` and ``top_k``.
             revision, subfolder, cache_dir, token, local_files_only: As in ``huggingface_hub``.
+            trial: Whether it runs on a few rows first, which checks what it gives.
 
         Raises:
             MissingDependencyError: transformers is not installed.
@@ -259,7 +262,8 @@ class TransformersText(ConditionalMechanism):
         made = cls(opened, variable, prompts, **options)
         if snapshot.repo_id is not None:
             made.license = snapshot.license
-        try_mechanism(made)
+        if trial:
+            try_mechanism(made)
         return made
 
     def saved_tensors(self) -> dict[str, Tensor]:

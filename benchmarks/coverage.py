@@ -213,7 +213,7 @@ def study(case: Case, rows: int, sets: int, first: int = 0) -> dict[str, float]:
         covered.append(row["low"] <= case.truth <= row["high"])
         shares.append((both - fitted - alone) / (fitted - start))
         if seed - first < BOOTSTRAPPED:
-            width = 2 * 1.96 * _bootstrap(case, tables, seed)
+            width = 2 * 1.96 * bootstrap(case, tables, seed)
             widths.append((row["high"] - row["low"]) / width)
     share = float(np.mean(covered))
     return {
@@ -226,7 +226,7 @@ def study(case: Case, rows: int, sets: int, first: int = 0) -> dict[str, float]:
     }
 
 
-def _bootstrap(case: Case, tables: Tables, seed: int) -> float:
+def bootstrap(case: Case, tables: Tables, seed: int) -> float:
     """Standard deviation of the plug-in over resampled rows."""
     rng = np.random.default_rng(seed)
     values = []

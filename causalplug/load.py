@@ -71,6 +71,7 @@ _IMAGES = instance("a mapping from arguments to images, such as {'image': …}",
     safety_checker=FLAG.or_none(),
     single_file=_NAME,
     size=COUNT.or_none(),
+    trial=FLAG,
 )
 def from_pretrained(
     source: str | PathLike[str],
@@ -103,6 +104,7 @@ def from_pretrained(
     error: float | str | None = None,
     label_map: object = None,
     transform: str | list[str] | None = None,
+    trial: bool = True,
     trust_remote_code: bool = False,
     use: str | None = None,
 ) -> Any:
@@ -136,7 +138,8 @@ def from_pretrained(
             of several numbers; ``cp.Text()`` for a language model, which writes it, or for a
             backbone that becomes an encoder of these texts; ``cp.Image(…)`` for a backbone that
             becomes an encoder of these images. Of a generator of Keras, the image that it paints,
-            where its range cannot be told from its last activation.
+            where its range cannot be told from its last activation. Of a pipeline, the image that
+            it paints; by default what a first image shows.
         prompts: Of a text-conditional pipeline or a language model, a mapping from labels to
             prompts, such as ``{"cat": "a photo of a cat"}``, or a template such as ``"a photo of a
             {animal}"``.
@@ -156,6 +159,9 @@ def from_pretrained(
             parents: a table, a function, a :class:`~causalplug.LabelMap`, or ``"estimate"`` to
             estimate it from the data before training.
         transform: Transform of a frozen generator, names of changes of shape, such as ``"resize"``.
+        trial: Of a pipeline or a mechanism of transformers, whether it runs on a few rows first,
+            which checks what it gives. False skips that: what it gives is then trusted, and rows of
+            a pipeline are painted one by one.
         trust_remote_code: Trust remote code of a mechanism or an encoder whose kind is not
             installed: run the Python file in this repository that registers it. It may do anything
             on this computer; on the Hub a full commit hash is needed as ``revision``. It never
@@ -205,6 +211,7 @@ def from_pretrained(
         "error": error,
         "label_map": label_map,
         "transform": transform,
+        "trial": None if trial else False,
         "trust_remote_code": trust_remote_code or None,
     }
     return load_as(

@@ -18,7 +18,7 @@ from causalplug.identification.estimand import Atom, Constant, Estimand, Probabi
 from causalplug.identification.evaluate import Evaluator
 from causalplug.identification.expressions import Expression
 from causalplug.identification.notation import walk
-from causalplug.identification.tables import common_categories
+from causalplug.identification.tables import MAX_CELLS, common_categories
 from causalplug.selection import all_of_kind, variables_of, within
 from causalplug.values import Json
 from causalplug.wording import listed
@@ -73,14 +73,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Rule:
-    """When a value is without support; the fields are arguments of
-    :func:`~causalplug.checks.overlap.check_overlap`."""
+    """When a value is without support: arguments of
+    :func:`~causalplug.checks.overlap.check_overlap`, and the most combinations of values that are
+    looked at in one step."""
 
     threshold: float
     tolerance: float
     fewest: int
     most_rows: int
     seed: int
+    most_cells: int = MAX_CELLS
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +134,7 @@ class SupportCheck:
                     tables, {**self.domains, atom.variable: self._with(atom)}
                 )
         self.tables = [table.recoded(self.domains) for table in tables]
-        self.evaluator = Evaluator(self.tables, self.domains)
+        self.evaluator = Evaluator(self.tables, self.domains, rule.most_cells)
         self._judged: dict[Any, Finding | None] = {}
 
     def _constants(self) -> Iterator[Constant]:

@@ -35,7 +35,7 @@ from causalplug.identification.estimand import (
     Within,
 )
 from causalplug.identification.notation import walk
-from causalplug.identification.tables import Table, as_table, common_categories
+from causalplug.identification.tables import MAX_CELLS, Table, as_table, common_categories
 from causalplug.selection import (
     map_values,
     of_kind,
@@ -186,11 +186,18 @@ def _atoms(node: Expression) -> tuple[Atom, ...]:
 
 
 class Evaluator:
-    """Works expressions out on ``tables``, whose codes refer to ``domains``."""
+    """Works expressions out on ``tables``, whose codes refer to ``domains``, in steps of at most
+    ``most_cells`` combinations of values."""
 
-    def __init__(self, tables: list[Table], domains: Mapping[str, tuple[Hashable, ...]]):
+    def __init__(
+        self,
+        tables: list[Table],
+        domains: Mapping[str, tuple[Hashable, ...]],
+        most_cells: int = MAX_CELLS,
+    ):
         self.tables = tables
         self.domains = domains
+        self.most_cells = most_cells
         self.unsupported: dict[str, None] = {}
         self.done: dict[int, _Named] = {}
 
@@ -241,7 +248,8 @@ class Evaluator:
         parts = list(map(self.at, factors))
         every = _all_symbols(parts)
         kept = tuple(within(every, symbols))
-        found = contract([(part.values, part.symbols) for part in parts], kept)
+        named = [(part.values, part.symbols) for part in parts]
+        found = contract(named, kept, most_cells=self.most_cells)
         return symbols, np.array(self._spread(found, kept, symbols, sizes))
 
     def _spread(
@@ -335,7 +343,7 @@ class Evaluator:
 
         def total(arrays: list[np.ndarray]) -> np.ndarray:
             named = zip(arrays, (part.symbols for part in parts), strict=True)
-            return contract(list(named), kept)
+            return contract(list(named), kept, most_cells=self.most_cells)
 
         values = total([part.values for part in parts])
         if not any(part.bad.any() for part in parts):
@@ -359,7 +367,8 @@ class Evaluator:
         named = list(zip(possible, (part.symbols for part in parts), strict=True))
         for factor, part in zip(factors, parts, strict=True):
             if isinstance(factor, Probability) and part.bad.any():
-                self._note(factor, part, contract(named, part.symbols) > 0)
+                reached = contract(named, part.symbols, most_cells=self.most_cells) > 0
+                self._note(factor, part, reached)
 
     def _value(self, atom: Atom, at: Mapping[Symbol, int]) -> Hashable:
         if isinstance(atom, Constant):

@@ -12,7 +12,7 @@ from causalplug.errors import DataError
 from causalplug.selection import positions_of, values_at, without
 from causalplug.wording import listed
 
-__all__ = ["Table", "as_table"]
+__all__ = ["MAX_CELLS", "Table", "as_table", "common_categories"]
 
 MAX_CELLS = 50_000_000
 
@@ -84,7 +84,7 @@ class Table:
         if columns:
             count = len(columns[0])
         if codes:
-            table = np.stack(codes, 1)
+            table = np.stack(codes).T  # a column lies in one piece
         else:
             table = np.zeros((count, 0), int)
         return cls(found, table, np.ones(count) if weights is None else np.asarray(weights, float))
@@ -145,7 +145,9 @@ class Table:
     def recoded(self, categories: Mapping[str, Sequence[Hashable]]) -> Table:
         """The same rows with the values of some variables in another order, or with more of
         them."""
-        codes = self.codes.copy()
+        if all(tuple(categories.get(name, old)) == old for name, old in self.categories.items()):
+            return self
+        codes = self.codes.copy(order="K")
         changed = dict(self.categories)
         for i, (name, old) in enumerate(self.categories.items()):
             new = tuple(categories.get(name, old))

@@ -25,6 +25,7 @@ __all__ = [
     "DESCRIBED",
     "ESTIMATED",
     "QUANTILES",
+    "SHARES",
     "Estimate",
     "Summary",
     "VariancePart",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+SHARES = np.linspace(0, 1, 1001)
 DESCRIBED = ("mean", "sd", *(f"q{round(100 * q):02d}" for q in QUANTILES))
 """What is told of a number."""
 _ENDS = ("", "_low", "_high", "_se", "_mc")
@@ -72,6 +74,8 @@ class Estimate:
             …), each with its interval (``mean_low``, ``mean_high``), its standard error
             (``mean_se``), which hold all that is uncertain as in ``table``, and its Monte-Carlo
             error (``mean_mc``).
+        quantile_functions: For every continuous outcome its quantiles at 1,001 shares from 0 to 1,
+            ``(cells, 1001)``, in the rows of its summary.
         pictures: For every image outcome a few images, ``(m, channels, height, width)`` floats.
         n: Rows that met the evidence.
         candidates: Rows that were tried.
@@ -110,6 +114,7 @@ class Estimate:
     images_painted: int = 0
     images_reused: int = 0
     variance_parts: tuple[VariancePart, ...] = field(default=(), repr=False)
+    quantile_functions: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
     def acceptance_rate(self) -> float:
@@ -335,10 +340,15 @@ _NUMBERS = (
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """Mean, standard deviation and quantiles of a number in every cell, with their standard
-    errors; arrays ``(cells,)``."""
+    """A number in every cell.
+
+    Attributes:
+        columns: Mean, standard deviation and quantiles with their standard errors, ``(cells,)``.
+        steps: The quantiles at the shares of ``SHARES``, ``(cells, 1001)``.
+    """
 
     columns: dict[str, np.ndarray]
+    steps: np.ndarray
 
     @classmethod
     def of(
@@ -350,13 +360,15 @@ class Summary:
         weights = None if parts[0][2] is None else np.concatenate([part[2] for part in parts])
         names = [f"{name}{end}" for name in DESCRIBED for end in _ENDS]
         table = {name: np.full(cells, np.nan) for name in [*names, "effective_sample_size"]}
+        steps = np.full((cells, len(SHARES)), np.nan)
         order = np.argsort(codes, kind="stable")
         for cell, index in zip(*_groups(codes[order]), strict=True):
             chosen = order[index]
-            described = _described(values[chosen], None if weights is None else weights[chosen])
+            own = None if weights is None else weights[chosen]
+            described, steps[cell] = _described(values[chosen], own)
             for name, number in described.items():
                 table[name][cell] = number
-        return cls(table)
+        return cls(table, steps)
 
 
 def _groups(sorted_codes: np.ndarray) -> tuple[list[int], list[slice]]:
@@ -365,9 +377,11 @@ def _groups(sorted_codes: np.ndarray) -> tuple[list[int], list[slice]]:
     return found.tolist(), [slice(a, b) for a, b in zip(starts.tolist(), ends, strict=True)]
 
 
-def _described(values: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
-    """Moments and quantiles of weighted values; a quantile's error from the order statistics
-    around it."""
+def _described(
+    values: np.ndarray, weights: np.ndarray | None
+) -> tuple[dict[str, float], np.ndarray]:
+    """Moments and quantiles of weighted values, a quantile's error from the order statistics
+    around it; and the quantiles at all shares."""
     if weights is None:
         weights = np.ones(len(values))
     share = weights / weights.sum()
@@ -385,22 +399,23 @@ def _described(values: np.ndarray, weights: np.ndarray | None) -> dict[str, floa
     order = np.argsort(values, kind="stable")
     cumulative = np.cumsum(share[order])
 
-    def quantile(q: float) -> float:
-        return float(values[order[min(int(np.searchsorted(cumulative, q)), len(values) - 1)]])
+    def quantiles(shares: np.ndarray) -> np.ndarray:
+        places = np.searchsorted(cumulative, shares).clip(max=len(values) - 1)
+        return values[order[places]]
 
     for q in QUANTILES:
         half = np.sqrt(q * (1 - q) / effective)
         name = f"q{round(100 * q):02d}"
-        found[name] = quantile(q)
-        found[f"{name}_mc"] = (quantile(min(q + half, 1.0)) - quantile(max(q - half, 0.0))) / 2
-    return found
+        low, found[name], high = quantiles(np.array([max(q - half, 0.0), q, min(q + half, 1.0)]))
+        found[f"{name}_mc"] = (high - low) / 2
+    return found, quantiles(SHARES)
 
 
 def answer_table(
     axes: Sequence[Sequence[tuple[str, Any]]],
     blocks: Sequence[tuple[Json, Moments, Mapping[str, Summary]]],
-) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
-    """Tables from what was counted.
+) -> tuple[pd.DataFrame, dict[str, pd.DataFrame], dict[str, np.ndarray]]:
+    """Tables from what was counted, and the quantile functions of continuous outcomes.
 
     Args:
         axes: Label and variable of the symbols, of the evidence axes and of the discrete outcome
@@ -429,11 +444,12 @@ def answer_table(
             "effective_sample_size": effective,
         }
     )
-    summaries = {}
+    summaries, steps = {}, {}
     for name in blocks[0][2]:
         parts = [summary[name].columns for _, _, summary in blocks]
         joined = {}
         for c in parts[0]:
             joined[c] = np.concatenate([part[c] for part in parts])
         summaries[name] = pd.concat([keys, pd.DataFrame(joined)], axis=1)
-    return pd.concat([keys, counted], axis=1), summaries
+        steps[name] = np.concatenate([summary[name].steps for _, _, summary in blocks])
+    return pd.concat([keys, counted], axis=1), summaries, steps

@@ -67,6 +67,7 @@ class Condition:
         codes: ``(n,)`` the category of every row.
         low, high: Interval of a continuous variable.
         includes_low, includes_high: Whether the ends belong to it.
+        excluded: A count that does not belong to it.
         value: The one value in users' terms, or None for a set, an interval or a value per row.
     """
 
@@ -78,6 +79,7 @@ class Condition:
     value: Value = None
     includes_low: bool = True
     includes_high: bool = True
+    excluded: float | None = None
 
     @property
     def pins(self) -> bool:
@@ -98,6 +100,8 @@ class Condition:
             below = values <= self.high
         else:
             below = values < self.high
+        if self.excluded is not None:
+            return above & below & (values != self.excluded)
         return above & below
 
 

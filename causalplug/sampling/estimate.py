@@ -69,7 +69,8 @@ def estimate(
     before = _painted(dcm)
     work = Estimation(dcm, terms, n, options, pictures, asked.formula)
     work.run(options.progress)
-    table, summaries = answer_table(work.axes, [block.finished() for block in work.blocks])
+    finished = [block.finished() for block in work.blocks]
+    table, summaries, steps = answer_table(work.axes, finished)
     if not work.counts:
         table = next(
             iter(summaries.values()),
@@ -82,6 +83,7 @@ def estimate(
         query=str(asked.name or asked),
         table=table,
         summaries=summaries,
+        quantile_functions=steps,
         pictures=work.pictures,
         n=min(block.accepted for block in work.blocks),
         candidates=work.at,

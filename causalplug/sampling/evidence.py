@@ -30,6 +30,7 @@ __all__ = [
     "make_condition",
     "points_first",
     "region_condition",
+    "single_value",
 ]
 
 
@@ -243,6 +244,9 @@ def region_condition(dcm: Model, name: str, region: Region) -> Condition:
         return _region_of_categories(variable, name, region)
     if not variable.is_number:
         raise QueryError(f"{written} cannot be asked: {name} is {variable}, which has no order.")
+    if isinstance(region, Except) and variable.is_countable:
+        one = single_value(variable, name, region.value)
+        return Condition(name, low=float("-inf"), high=float("inf"), excluded=one)
     if isinstance(region, Except):
         raise QueryError(
             f"{written} cannot be asked: {name} is continuous, and takes no single value with a "
@@ -268,6 +272,15 @@ def region_condition(dcm: Model, name: str, region: Region) -> Condition:
         includes_low=region.includes_low,
         includes_high=region.includes_high,
     )
+
+
+def single_value(variable: Value, name: str, value: object) -> float:
+    """One number as it is encoded.
+
+    Raises:
+        DataError: A value that the variable does not take.
+    """
+    return float(variable.encode([value], name)[0])
 
 
 def _region_of_categories(variable: Value, name: str, region: Region) -> Condition:

@@ -15,7 +15,12 @@ from causalplug.identification.query import Bound, Event, Query, Term
 from causalplug.identification.query import World as Setting
 from causalplug.identification.regions import Except, Interval, Region, meet
 from causalplug.sampling.condition import Condition, Given, Point
-from causalplug.sampling.evidence import make_condition, points_first, region_condition
+from causalplug.sampling.evidence import (
+    make_condition,
+    points_first,
+    region_condition,
+    single_value,
+)
 from causalplug.sampling.interventions import Intervention, compile_do
 from causalplug.sampling.worlds import FromWorld, World
 from causalplug.selection import all_of_kind, of_kind
@@ -203,6 +208,8 @@ class _Compiler:
                 outcomes.append(axis)
             elif isinstance(value, Region):
                 ranges.append((world, region_condition(self.dcm, event.variable, value)))
+            elif self._is_count(event.variable):
+                ranges.append((world, self._count(event.variable, value)))
             else:
                 self.refuse_wide(event, "asked for at one value")
                 fixed.append(
@@ -223,6 +230,15 @@ class _Compiler:
         return Case(
             symbols, self.shared["given", key], key, evidence, outcomes, fixed, mean, ranges
         )
+
+    def _is_count(self, name: str) -> bool:
+        """Whether it is a number whose single values have probabilities."""
+        variable = self.dcm.variables[name]
+        return variable.is_countable and not variable.is_discrete
+
+    def _count(self, name: str, value: object) -> Condition:
+        one = single_value(self.dcm.variables[name], name, value)
+        return Condition(name, low=one, high=one)
 
     def both(self, name: str, left: object, right: object) -> object:
         """What two conditions on one variable in one world leave."""

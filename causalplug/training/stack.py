@@ -7,6 +7,7 @@ little more than one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,7 +20,10 @@ from causalplug.mechanisms.trainable.continuous import ContinuousSpline, spline_
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
 from causalplug.selection import of_kind
 
-__all__ = ["Member", "Stack", "StackRows", "stackable"]
+__all__ = ["ROOM", "Member", "Stack", "StackRows", "prior_deviations", "stackable"]
+
+ROOM = 8.0
+"""Variance of the weights' prior, times the inputs of their layer."""
 
 Stacked = ContinuousSpline | DiscreteMLP
 
@@ -180,10 +184,10 @@ class Stack(nn.Module):
     def add_prior(self, share: Tensor) -> None:
         """Add the gradients of the weights' log prior to those that the rows gave, sign turned.
 
-        Weights are normal, with a variance of ``room`` over the inputs of their layer (MacKay
-        1992; the variance of He et al. 2015, which networks start from, has a ``room`` of 2).
-        Beside what all rows of a member say, it counts for less the more rows there are. Biases
-        are free. Its gradient is known, so that a step costs two operations for every layer.
+        Weights are normal, with a variance of a room over the inputs of their layer (MacKay 1992;
+        the variance of He et al. 2015, which networks start from, has a room of 2). Beside what
+        all rows of a member say, it counts for less the more rows there are. Biases are free. Its
+        gradient is known, so that a step costs two operations for every layer.
 
         Args:
             share: ``(m,)`` how much one unit of each member's log prior counts, over ``room``.
@@ -200,3 +204,15 @@ class Stack(nn.Module):
             return spline_log_prob(numbers, values, self.bins)
         scores = torch.log_softmax(numbers.masked_fill(self.absent, -torch.inf), -1)
         return scores.gather(-1, values.unsqueeze(-1)).squeeze(-1)
+
+
+def prior_deviations(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """Prior standard deviation of every number of the parameters, one after another; a bias has
+    one input."""
+    found = []
+    for parameter in parameters:
+        inputs = 1
+        if parameter.ndim > 1:
+            inputs = parameter[0].numel()
+        found.append(torch.full((parameter.numel(),), math.sqrt(ROOM / inputs)))
+    return torch.cat(found)

@@ -28,7 +28,7 @@ from causalplug.training.processes import Processes
 from causalplug.training.progress import MATTERS, gained, paired
 from causalplug.training.quantiles import fit_marginal
 from causalplug.training.report import ModuleReport
-from causalplug.training.stack import Member, Stack, StackRows
+from causalplug.training.stack import ROOM, Member, Stack, StackRows
 
 __all__ = ["Single", "StackedTraining"]
 
@@ -36,7 +36,7 @@ _SCORED = 4096  # held-out rows of a mechanism that are scored
 _LATE, _LARGER = 0.8, 8  # share of a cycle after which batches are larger, and by how much
 _PASSES, _SOONEST = 5, 10  # passes over the rows between validations, and steps at least
 _BYTES = 1 << 28  # of the features of one stack's rows
-_ROOM, _WIDE_ROOM = 8.0, 64.0  # of the weights' prior; and once two cycles have gained for sure
+_WIDE_ROOM = 64.0  # of the weights' prior once two cycles have gained for sure
 _FREE = 2  # cycles with the first
 
 
@@ -268,7 +268,7 @@ class StackedTraining:
         )
         for number, length in enumerate(lengths):
             before = [single.scores for single in active]
-            room = _WIDE_ROOM if number >= _FREE or self.share < 1 else _ROOM
+            room = _WIDE_ROOM if number >= _FREE or self.share < 1 else ROOM
             done = self._cycle(active, length, done, pace, bar, room)
             gains = []
             for s, scores in zip(active, before, strict=True):

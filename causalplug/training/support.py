@@ -18,7 +18,7 @@ from causalplug.checks.support import Rule
 from causalplug.data.source import Rows
 from causalplug.errors import CausalPlugError
 from causalplug.graphs.source import Source
-from causalplug.identification.identification import identify
+from causalplug.identification.identification import Identification, identify
 from causalplug.identification.query import Query
 from causalplug.model.model import Model
 from causalplug.tensors import first_rows
@@ -39,6 +39,7 @@ _UNCHECKED = (
     "whether the rows support interventions on {} was not checked, as the time of training is not "
     "spent on more than some of them: cp.check_overlap, or estimate(data=…), checks the question"
 )
+_CELLS = 1 << 14  # combinations of values that are looked at in one step
 _FEW = 5  # rows beyond a number that say nothing
 _RARE = 10  # rows of a category, below which what follows from it rests on few
 
@@ -131,18 +132,12 @@ class _Look:
         for n, v in self.model.variables.items():
             if v.is_discrete:
                 domains[n] = v.categories
-        outcomes = _asked(self.model, name, values, self.sources, domains)
-        if outcomes is None:
-            return []
+        rule = Rule(_THRESHOLD, _TOLERANCE, _FEWEST, _ROWS, self.ratios.seed, _CELLS)
         found = []
-        for value in values:
-            query = Query(outcomes, do={name: value})
+        for value, result in _determined(self.model, name, values, self.sources, domains):
             try:
-                result = identify(self.model.graph, query, self.sources, domains=domains)
-                rule = Rule(_THRESHOLD, _TOLERANCE, _FEWEST, _ROWS, self.ratios.seed)
-                found.append(
-                    _record(name, value, overlap_of(result, self.rows, rule, ratios=self.ratios))
-                )
+                report = overlap_of(result, self.rows, rule, ratios=self.ratios)
+                found.append(_record(name, value, report))
             except OverBudget:
                 return [self._unchecked(name, other) for other in values]
             except CausalPlugError:  # too many cells to count, say: nothing is known then
@@ -207,18 +202,23 @@ def _interventions(
             yield name, frequent.tolist()
 
 
-def _asked(
+def _determined(
     model: Model,
     name: str,
     values: Sequence[object],
     sources: Sequence[Source],
     domains: dict[str, Any],
-) -> list[str] | None:
-    """All that follows the intervention, or what follows at once, if its distribution is determined
-    at every value."""
+) -> list[tuple[object, Identification]]:
+    """Every value with the formula of all that follows the intervention, or of what follows at
+    once, if its distribution is determined at every value; else nothing."""
     below = sorted(model.graph.descendants([name]) - {name}, key=list(model.variables).index)
     for outcomes in (below, list(model.graph.children(name))):
-        queries = [Query(outcomes, do={name: value}) for value in values]
-        if all(identify(model.graph, q, sources, domains=domains).answerable for q in queries):
-            return outcomes
-    return None
+        results = []
+        for value in values:
+            query = Query(outcomes, do={name: value})
+            results.append(identify(model.graph, query, sources, domains=domains))
+            if not results[-1].answerable:
+                break
+        else:
+            return list(zip(values, results, strict=True))
+    return []

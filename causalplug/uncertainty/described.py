@@ -7,7 +7,7 @@ density f it is that of ``q + (p - 1{Y <= q}) / f``, of a standard deviation s t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from causalplug.model.model import Model
-from causalplug.sampling.answers import DESCRIBED, QUANTILES
+from causalplug.sampling.answers import DESCRIBED, QUANTILES, SHARES
 from causalplug.sampling.terms import CompiledTerm
 from causalplug.sampling.worlds import Rows
 from causalplug.uncertainty.numbers import AnswerNumbers, Block
@@ -24,9 +24,10 @@ from causalplug.uncertainty.numbers import AnswerNumbers, Block
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DESCRIBED", "Described", "DescribedNumbers"]
+__all__ = ["DESCRIBED", "Described", "DescribedNumbers", "ends_at_atoms"]
 
 _LEAST = 1e-12  # of a deviation or a density
+_ATOM = 0.005  # share on either side of a quantile that has its value, where it is an atom
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +72,52 @@ class Described:
         quantiles = self.quantiles + (shares - below) / self.densities.clamp_min(_LEAST)
         mean = y.expand_as(deviation)
         return torch.cat([torch.stack([mean, deviation], -1), quantiles], -1)
+
+
+def ends_at_atoms(
+    table: pd.DataFrame,
+    steps: np.ndarray,
+    variance: np.ndarray,
+    correction: np.ndarray,
+    reach: float,
+) -> dict[str, np.ndarray]:
+    """The columns of the quantiles at which one value has a probability of its own, such as those
+    of a count.
+
+    There is no density there. The interval goes from the quantile at the lower end of the share's
+    own interval to that at its upper end (Woodruff 1952).
+
+    Args:
+        table: A summary.
+        steps: Quantiles at the shares of ``SHARES``, ``(cells, 1001)``.
+        variance, correction: Of every number of the summary, ``(cells, numbers)``.
+        reach: Standard errors from the middle of an interval to its end.
+    """
+    densities = Described.of(table).densities.numpy()
+    rows = table["effective_sample_size"].to_numpy(float)
+    columns = {}
+    for place, (name, share) in enumerate(zip(DESCRIBED[2:], QUANTILES, strict=True)):
+        density = densities[:, place]
+        sampling = share * (1 - share) / rows
+        error = np.sqrt(variance[:, 2 + place] * density**2 + sampling)
+        middle = share + correction[:, 2 + place] * density
+        value = _quantiles(steps, middle, np.round)
+        low = _quantiles(steps, middle - reach * error, np.floor)
+        high = _quantiles(steps, middle + reach * error, np.ceil)
+        atom = _quantiles(steps, middle - _ATOM, np.round) == value
+        atom |= _quantiles(steps, middle + _ATOM, np.round) == value
+        own = {"": value, "_low": low, "_high": high, "_se": (high - low) / (2 * reach)}
+        for end, numbers in own.items():
+            columns[f"{name}{end}"] = np.where(atom, numbers, table[f"{name}{end}"])
+    return columns
+
+
+def _quantiles(
+    steps: np.ndarray, shares: np.ndarray, to_step: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """The quantile ``(cells,)`` at a share for each cell."""
+    places = to_step(shares.clip(0, 1) * (len(SHARES) - 1)).astype(int)
+    return steps[np.arange(len(steps)), places]
 
 
 class DescribedNumbers(AnswerNumbers):

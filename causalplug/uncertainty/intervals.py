@@ -18,7 +18,12 @@ from causalplug.identification.query import Query, as_query
 from causalplug.model.model import Model
 from causalplug.model.replicates import refitted_models
 from causalplug.sampling.answers import Estimate, VariancePart
-from causalplug.uncertainty.described import DESCRIBED, Described, DescribedNumbers
+from causalplug.uncertainty.described import (
+    DESCRIBED,
+    Described,
+    DescribedNumbers,
+    ends_at_atoms,
+)
 from causalplug.uncertainty.spread import REPLICATES, Spread, Unknown, spread_by_influence
 
 __all__ = ["check_one_step", "with_intervals"]
@@ -113,9 +118,10 @@ class _Intervals:
         found = self.answer
         for name, table in self.answer.summaries.items():
             values = table[list(DESCRIBED)].to_numpy(float)
+            steps = self.answer.quantile_functions[name]
             numbers = partial(DescribedNumbers, self.dcm, name, Described.of(table))
             spread = self._spread(values.size, numbers, partial(_described_values, name=name))
-            summary = _with_ends(table, spread, self.level)
+            summary = _with_ends(table, spread, self.level, steps)
             own = found.table
             if own is table:
                 own = summary
@@ -161,7 +167,9 @@ def _described_values(answer: Estimate, *, name: str) -> np.ndarray:
     return answer.summaries[name][list(DESCRIBED)].to_numpy(float).ravel()
 
 
-def _with_ends(table: pd.DataFrame, spread: Spread, level: float) -> pd.DataFrame:
+def _with_ends(
+    table: pd.DataFrame, spread: Spread, level: float, steps: np.ndarray
+) -> pd.DataFrame:
     """A summary with the errors and the ends of all its numbers."""
     shape = len(table), len(DESCRIBED)
     values = table[list(DESCRIBED)].to_numpy(float)
@@ -179,7 +187,13 @@ def _with_ends(table: pd.DataFrame, spread: Spread, level: float) -> pd.DataFram
         columns[f"{name}_high"] = values[:, place] + reach[:, place]
         columns[f"{name}_se"] = error[:, place]
         columns[f"{name}_mc"] = sampling[:, place]
-    return table.assign(**columns)
+    found = table.assign(**columns)
+    if spread.instead is not None or spread.freedom is not None:
+        return found
+    correction = values - table[list(DESCRIBED)].to_numpy(float)
+    deviations = NormalDist().inv_cdf((1 + level) / 2)
+    variance = spread.variance.reshape(shape)
+    return found.assign(**ends_at_atoms(found, steps, variance, correction, deviations))
 
 
 def _check_determined(answer: Estimate) -> None:

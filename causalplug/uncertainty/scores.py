@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from causalplug.training.factors import (
     rows_log_prob,
     tabular,
 )
+from causalplug.training.stack import prior_deviations
 from causalplug.uncertainty.gradient import NoGradient, differentiable, pulled_back
 from causalplug.wording import listed
 
@@ -159,6 +161,9 @@ class Scores:
         self.parameters = list(parameters)
         self.counts = torch.cat([factor.counts.double() for factor in factors])
         self._cells = all(tabular(dcm, factor.variables) for factor in factors)
+        self._prior: Tensor | None = None
+        if any(_behind_an_encoder(dcm, factor) for factor in factors):
+            self._prior = prior_deviations(self.parameters)
         with differentiable(self.parameters):
             if self._cells:
                 self.values = torch.cat([log_factors(dcm, factor, seed) for factor in factors])
@@ -173,7 +178,9 @@ class Scores:
         """What one row of the data adds to every number, ``(r, k)``, to first order.
 
         With the scores G and the rows' counts N it is ``G (G' N G + damping)^-1 gradients'``,
-        solved in the space of the distinct rows.
+        solved in the space of the distinct rows. Behind an encoder the damping is the precision of
+        the weights' prior: a network of projections has more weights than the rows determine, and
+        what they leave open is held by where training started and stopped.
 
         Args:
             gradients: ``(k, parameters)`` of the numbers.
@@ -185,9 +192,14 @@ class Scores:
         root = self.counts.sqrt()[:, None]
         if not self._cells or len(self) <= _SOLVED:
             matrix = self._matrix() if self._cells else self._formed
+            if self._prior is not None:
+                matrix, gradients = matrix * self._prior, gradients * self._prior
             products, right = _products(matrix, gradients)
             products = root * products * root.T
-            products.diagonal().add_(_DAMPING * products.diagonal().mean())
+            damping = 1.0
+            if self._prior is None:
+                damping = _DAMPING * float(products.diagonal().mean())
+            products.diagonal().add_(damping)
             return torch.linalg.solve(products, root * right) / root
         right = root * self._times(gradients)
         return _conjugate_gradients(self._product, right) / root
@@ -238,6 +250,12 @@ class Scores:
             weights = torch.eye(len(part), device=values.device)
             found.append(pulled_back(values, weights, self.parameters).float().cpu())
         return torch.cat(found)
+
+
+def _behind_an_encoder(dcm: Model, factor: Factor) -> bool:
+    """Whether a mechanism of the factor reads projections."""
+    parents = chain.from_iterable(map(dcm.graph.parents, factor.variables))
+    return any(dcm.variables[name].needs_encoder for name in parents)
 
 
 def _products(matrix: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:

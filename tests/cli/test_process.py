@@ -17,13 +17,12 @@ import pytest
 from causalplug.cli import app, main
 
 LOADED = """
-import resource, sys
+import sys
 from causalplug.cli import main
 code = main(sys.argv[1:])
 heavy = {"torch", "pandas", "networkx", "matplotlib", "sklearn", "huggingface_hub", "numpy"}
 heavy &= set(sys.modules)
-used = resource.getrusage(resource.RUSAGE_SELF)
-print(f"LOADED {sorted(heavy)} {used.ru_utime + used.ru_stime:.3f}", file=sys.stderr)
+print(f"LOADED {sorted(heavy)} {len(sys.modules)}", file=sys.stderr)
 sys.exit(code)
 """
 
@@ -81,9 +80,9 @@ def test_what_needs_no_torch_loads_none_and_answers_at_once(home, arguments, all
         text=True,
         check=False,
     )
-    loaded, seconds = re.search(r"LOADED \[(.*)\] (\S+)", done.stderr).groups()
+    loaded, modules = re.search(r"LOADED \[(.*)\] (\S+)", done.stderr).groups()
     assert set(re.findall(r"\w+", loaded)) <= allowed
-    assert float(seconds) < 0.5  # CPU seconds: whatever else the machine does
+    assert int(modules) < 500  # torch brings over a thousand
 
 
 def test_without_gradio_the_demo_is_refused_before_anything_is_loaded(home):

@@ -12,7 +12,7 @@ from causalplug.model.caveats import known_caveats
 from causalplug.training.doubts import tail_doubts
 from causalplug.training.moments import moments_off, moments_off_by_value
 from causalplug.training.report import ModuleReport
-from causalplug.training.validation import Distance
+from causalplug.training.validation import Distance, _pair_distances, tvd
 
 N = 4000
 
@@ -130,3 +130,15 @@ def test_few_rows_are_a_caveat_of_what_rests_on_them():
     assert few("P(Y | do(X=often))") == []
     assert few("P(X=rare)") == []
     assert few("P(W | Y=1)") == ["W"]
+
+
+def test_all_pairs_of_columns_are_compared_at_once():
+    draw = torch.Generator().manual_seed(0)
+    sizes = [2, 3, 4, 2]
+    real, fake = (
+        torch.stack([torch.randint(k, (n,), generator=draw) for k in sizes], 1) for n in (300, 500)
+    )
+    pairs = [(0, 1), (0, 3), (1, 2), (2, 3)]
+    found = _pair_distances(real, fake, sizes, pairs)
+    expected = [tvd(real[:, pair], fake[:, pair]) for pair in pairs]
+    assert found.tolist() == pytest.approx(expected, abs=1e-6)

@@ -16,11 +16,11 @@ from causalplug.wording import check_known, shortened
 
 __all__ = ["read_bif", "read_bnlearn", "read_net"]
 
-_WHOLE_TYPE = re.compile(r"^\s*type\b[^;{]*(?:\{[^{}]*\})?", re.MULTILINE)
+_WHOLE_TYPE = re.compile(r"^[^\S\n]*type\b[^;{]*(?:\{[^{}]*\})?", re.MULTILINE)
 _STATEMENT = re.compile(r'(?:"[^"]*"|[^;\n"])+')
 _PROPERTY = re.compile(r"property\b\s*(.*)", re.IGNORECASE | re.DOTALL)
 _NET_FIELD = re.compile(r'\b(\w+)\s*=\s*("[^"]*"|[^;"()]*)')
-_TYPE = re.compile(r"^\s*type\s+(\w+)", re.MULTILINE)
+_TYPE = re.compile(r"^[^\S\n]*type\s+(\w+)", re.MULTILINE)
 _MODEL_STRING = re.compile(r"\[([^\[\]|]+)(?:\|([^\[\]|]+))?\]\s*")
 
 
