@@ -168,6 +168,7 @@ def test_a_mechanism_that_keeps_it_is_taken_as_it_is():
         ("T", VariableError, "T: it is no image"),
         (["I", "X"], UnknownVariableError, "'X' is not a variable"),
         (1, MechanismError, "counterfactuals="),
+        (None, MechanismError, "counterfactuals="),
     ],
 )
 def test_what_cannot_be_asked_for_is_refused(asked, error, message):
@@ -192,7 +193,12 @@ def test_a_saved_model_knows_what_it_is_for(tmp_path):
     dcm.save_pretrained(tmp_path / "dcm")
     loaded = cp.from_pretrained(tmp_path / "dcm")
     assert loaded.counterfactuals == ("I",)
-    assert loaded.mechanism("I").abduction == "exact"
+    assert max(item.value for item in cp.metrics.composition(loaded, rows(9, 1)).items) < 1e-5
+
+
+def test_confounded_images_read_the_confounder_noise():
+    dcm = model(CONFOUNDED)
+    assert dcm.mechanism("I").confounder_numbers == dcm.confounder_size
 
 
 def test_refusals_lead_to_it():
