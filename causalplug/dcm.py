@@ -60,11 +60,16 @@ class DCM(Shareable, Samples, Effects):
             there are very many, few cliques that cover all edges, with a warning); ``"edges"``,
             one for every edge, which cannot express a hidden cause of three variables; or the
             groups of variables that share one each.
+        counterfactuals: Images whose counterfactuals are wanted; True for all of them. Such an
+            image gets a mechanism that recovers its noise (:class:`InvertibleImage`) where none is
+            given, and ``fit`` trains it by counterfactuals of rows, or by likelihood where it has
+            hidden causes or no parents. Other kinds of variables recover their noise in any case.
         hidden: Widths of the hidden layers of trainable mechanisms.
         seed: Seed of the initial weights.
 
     Attributes:
         confounders: The confounder noises; ``confounders.groups`` are the variables of each.
+        counterfactuals: The images whose counterfactuals are wanted.
         plan: The plan that the model was trained with, or None.
         sources: The data sources that it was trained on, or None. They decide which questions are
             identifiable.
@@ -74,9 +79,11 @@ class DCM(Shareable, Samples, Effects):
         origin: The snapshot that it was loaded from, or None.
 
     Raises:
-        VariableError, UnknownVariableError: Declarations and graph name different variables.
+        VariableError, UnknownVariableError: Declarations and graph name different variables, or
+            ``counterfactuals`` names what is no image.
         FrozenConfounderError: A frozen mechanism for a variable with a bidirected edge.
-        MechanismError: A mechanism does not fit its variable or its parents.
+        MechanismError: A mechanism does not fit its variable or its parents, or does not recover
+            the noise of an image whose counterfactuals are wanted.
 
     Example:
         >>> import causalplug as cp

@@ -26,6 +26,7 @@ def plan(
     objective: Objective | None = None,
     kinds: Named | None = None,
     explicit: Mapping[str, bool] | None = None,
+    counterfactuals: bool | str | Iterable[str] = False,
     do: str | Iterable[str] = (),
     only: str | Iterable[str] | None = None,
     candidates: Sequence[object] | None = None,
@@ -51,6 +52,9 @@ def plan(
             where there are pretrained models of its kind, and the plan says which kind would do.
         explicit: Whether the mechanism of a variable has an explicit density, for mechanisms of
             one's own; by default the kind decides, and the mechanism of an image has none.
+        counterfactuals: Images whose counterfactuals are wanted, as for :class:`causalplug.DCM`:
+            they get a mechanism that recovers its noise, and by default the objective that trains
+            it to. True for all images that ``kinds`` names.
         do: Plan the mutilated graph, in which these variables are set from outside.
         only: Plan the modules of these variables, and those that they are trained through, and
             leave the others untrained; None for all. ``cp.fit(queries=…)`` names those that
@@ -65,6 +69,7 @@ def plan(
             place.
         SourceError: A source contradicts the graph or another source.
         UnknownVariableError: A name that is not a variable.
+        VariableError: ``counterfactuals`` names what is no image.
         RepositoryError: A candidate is not there, or its configuration is malformed.
     """
     found = None
@@ -78,6 +83,7 @@ def plan(
         objective=objective,
         kinds=kinds,
         explicit=explicit,
+        counterfactuals=counterfactuals,
         do=do,
         only=only,
         candidates=found,

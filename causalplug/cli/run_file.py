@@ -64,7 +64,12 @@ _SCHEMA = {
     "mechanisms?": {str: _PART},
     "encoders?": {str: {"repo": str, "revision?": str, "subfolder?": str}},
     "sources": [SOURCE],
-    "model?": {"hidden?": list[int], "confounder_size?": int, "seed?": int},
+    "model?": {
+        "hidden?": list[int],
+        "confounder_size?": int,
+        "counterfactuals?": bool | list[str],
+        "seed?": int,
+    },
     "settings?": dict[str, object],
 }
 
@@ -144,6 +149,7 @@ class RunFile:
             available=available,
             objective=objective,
             kinds=kinds,
+            counterfactuals=self.data.get("model", {}).get("counterfactuals", False),
         )
 
     def sources(self) -> list[DataSource]:

@@ -52,6 +52,7 @@ _SCHEMA = {
     **_SCHEMA_2,
     "format": Literal["causalplug-dcm-3"],
     "confounders": [list[str]],
+    "counterfactuals?": list[str],
     "replicates?": _FACTS,
 }
 _PULLED_1 = {"reference?": dict[str, object], "local?": _PLACE, "copy?": str}

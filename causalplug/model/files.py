@@ -32,6 +32,7 @@ from causalplug.model.facts import (
 )
 from causalplug.model.pulled import PulledParts, describe_pulled
 from causalplug.model.replicates import joined_replicates, split_replicates
+from causalplug.planning.asked_images import counterfactual_images
 from causalplug.planning.plan import Plan
 from causalplug.selection import dicts_by_name, drop, to_dicts
 from causalplug.values import Json, Named
@@ -127,6 +128,8 @@ def dcm_files(
         "queries": identified(dcm, queries),
         "history": dcm.history,
     }
+    if dcm.counterfactuals:
+        config["counterfactuals"] = list(dcm.counterfactuals)
     if dcm.plan is not None:
         config["plan"] = dcm.plan.to_dict()
     files[_WEIGHTS] = safetensors_writer(dcm.trained_tensors())
@@ -268,6 +271,8 @@ def _built(
         )
     dcm.plan, dcm.sources, dcm.history = plan, sources, config["history"]
     dcm.queries = tuple(config["queries"])
+    wanted = config.get("counterfactuals", ())
+    dcm.counterfactuals = counterfactual_images(graph, wanted, variables)
     return dcm
 
 

@@ -31,6 +31,7 @@ from causalplug.model.named import NamedModules, module_key, named_by
 from causalplug.model.trained_module import TrainedModule, expand_modules, pretrained
 from causalplug.networks import freeze, initialised
 from causalplug.noise import Noise, NoiseSpec
+from causalplug.planning.asked_images import COUNTERFACTUALS, counterfactual_images
 from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.planning.plan import check_pull
 from causalplug.selection import by_name, pick, without
@@ -60,6 +61,7 @@ class Model(nn.Module):
         mechanisms=MAPPING.or_none("trainable ones"),
         encoders=MAPPING.or_none("untrained ones"),
         confounder_size=whole(0, _MOST_NUMBERS),
+        counterfactuals=COUNTERFACTUALS,
         hidden=WIDTHS,
         seed=SEED.raising(SamplingError),
     )
@@ -72,6 +74,7 @@ class Model(nn.Module):
         encoders: Mapping[str, Encoder] | None = None,
         confounder_size: int = 2,
         confounders: ConfounderSpec = "cliques",
+        counterfactuals: bool | str | Iterable[str] = False,
         hidden: Sequence[int] = (64, 64),
         seed: int = 0,
     ):
@@ -80,6 +83,7 @@ class Model(nn.Module):
         self.graph = graph
         self.variables: dict[str, Variable] = _checked_variables(graph, variables)
         self.confounder_size = _checked_size(confounder_size, graph)
+        self.counterfactuals = counterfactual_images(graph, counterfactuals, self.variables)
         self.plan: Plan | None = None
         self.sources: tuple[Source, ...] | None = None
         self.queries: tuple[Named, ...] = ()
@@ -99,6 +103,8 @@ class Model(nn.Module):
             self._check_encoder(name, encoder)
         self.confounders = confounder_layout(graph, confounders, given)
         self._fill(given, encoders, hidden, seed)
+        for name in self.counterfactuals:
+            self._check_recovers(name, self.mechanism(name))
         check_readers(graph, self.confounders, self.mechanisms.unopened())
         for mechanism in self._mechanisms.values():
             if mechanism.frozen:
@@ -188,6 +194,7 @@ class Model(nn.Module):
         """Put another mechanism in place, after the same checks as at construction."""
         self._known(name, "mechanism")
         mechanism = self._bound(name, mechanism).to(self.device)
+        self._check_recovers(name, mechanism)
         held = {**self.mechanisms.unopened(), name: mechanism}
         check_readers(self.graph, self.confounders, held)
         if mechanism.frozen:
@@ -299,6 +306,17 @@ class Model(nn.Module):
         self._check_confounder_numbers(name, mechanism)
         return mechanism
 
+    def _check_recovers(self, name: str, mechanism: Mechanism) -> None:
+        """Refuse a mechanism that cannot keep what ``counterfactuals=`` promises of a variable."""
+        if name not in self.counterfactuals or mechanism.abduction is not None:
+            return
+        raise MechanismError(
+            f"The mechanism given for {name!r} cannot be used: counterfactuals= asks for those of "
+            f"{name!r}, and {type(mechanism).__name__} does not recover its noise. Leave it out of "
+            f"mechanisms= to have one trained that does, or leave {name!r} out of "
+            "counterfactuals=, which may be a list of images."
+        )
+
     def _check_confounder_numbers(self, name: str, mechanism: Mechanism) -> None:
         keys = mechanism.reads_confounders or self.confounders.at(name)
         expected, read = self.confounder_size * len(keys), mechanism.confounder_numbers
@@ -346,7 +364,10 @@ class Model(nn.Module):
                 f"{name!r} has no mechanism: a {variable.kind} cannot be trained here. Give a "
                 f"pretrained one: mechanisms={{{name!r}: …}}."
             )
-        cls = MECHANISMS.resolve(variable.default_mechanism)
+        kind = variable.default_mechanism
+        if name in self.counterfactuals:
+            kind = variable.counterfactual_mechanism or kind
+        cls = MECHANISMS.resolve(kind)
         return cls.default_for(variable, parents, confounder_size, hidden)
 
     def parent_spec(self, name: str) -> ParentSpec:

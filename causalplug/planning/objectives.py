@@ -3,7 +3,7 @@ then the other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,7 @@ class ObjectiveRule:
         phases: The phases of training, one after another.
         needs_density: Every mechanism of the module must have an explicit density.
         draws: Frozen generators are drawn from while the module trains.
+        recovers: What recovers the noise of an image is trained to the end.
     """
 
     what: str
@@ -55,6 +56,7 @@ class ObjectiveRule:
     phases: tuple[ObjectiveName, ...]
     needs_density: bool
     draws: bool
+    recovers: bool
 
 
 OBJECTIVES: Mapping[str, ObjectiveRule] = {
@@ -64,6 +66,7 @@ OBJECTIVES: Mapping[str, ObjectiveRule] = {
         (ObjectiveName.ADVERSARIAL,),
         needs_density=False,
         draws=True,
+        recovers=False,
     ),
     ObjectiveName.LIKELIHOOD.value: ObjectiveRule(
         "the c-factor's log-likelihood, with the parents' values from the data",
@@ -71,6 +74,7 @@ OBJECTIVES: Mapping[str, ObjectiveRule] = {
         (ObjectiveName.LIKELIHOOD,),
         needs_density=True,
         draws=False,
+        recovers=True,
     ),
     ObjectiveName.WARM.value: ObjectiveRule(
         "likelihood first, then adversarially through the plugged generators",
@@ -78,6 +82,7 @@ OBJECTIVES: Mapping[str, ObjectiveRule] = {
         (ObjectiveName.LIKELIHOOD, ObjectiveName.ADVERSARIAL),
         needs_density=True,
         draws=True,
+        recovers=False,
     ),
     ObjectiveName.COUNTERFACTUAL.value: ObjectiveRule(
         "likelihood first, then counterfactuals of rows against real rows with the same parents",
@@ -85,6 +90,7 @@ OBJECTIVES: Mapping[str, ObjectiveRule] = {
         (ObjectiveName.LIKELIHOOD, ObjectiveName.COUNTERFACTUAL),
         needs_density=True,
         draws=False,
+        recovers=True,
     ),
 }
 """Every objective, by its word: the one table that the planner and the trainer share."""
@@ -160,13 +166,15 @@ def choose_objectives(
     kinds: Named | None = None,
     explicit: Mapping[str, bool] | None = None,
     renderers: Iterable[str] = (),
+    counterfactuals: Iterable[str] = (),
 ) -> list[str]:
     """The objective of each module.
 
     Where nobody asks for another one it is, by the measurement in ``docs/training_results.md``: the
     likelihood, where all that is generated while the module trains is known to be discrete or
     continuous; first that and then adversarial, where the module is trained through an image;
-    adversarial everywhere else, which always works.
+    adversarial everywhere else, which always works. An image whose counterfactuals are wanted is
+    trained by counterfactuals, or by likelihood where it has hidden causes or no parents.
 
     Args:
         graph: The causal graph.
@@ -178,6 +186,7 @@ def choose_objectives(
         explicit: Whether the mechanism of a variable has an explicit density, where that is known;
             by default the kind decides, and the mechanism of an image has none.
         renderers: Variables whose frozen generator is used behind a trained code.
+        counterfactuals: Images whose counterfactuals are wanted.
 
     One word for all reaches the modules that it can be used for, ``"counterfactual"`` those of
     images. The mechanism of a variable by itself, and the code of a renderer, are trained
@@ -185,15 +194,22 @@ def choose_objectives(
     shares with other variables is refused, because those would lose it, too.
 
     Raises:
-        PlanError: An unknown objective, two for one module, or a likelihood where a mechanism has
-            no explicit density, such as that of an image.
+        PlanError: An unknown objective, two for one module, a likelihood where a mechanism has
+            no explicit density, such as that of an image, or an objective that does not train what
+            recovers the noise of an image whose counterfactuals are wanted.
     """
     check_known(sorted(kinds or {}), graph.index, "kinds= cannot be used")
     known = map_values(kind_of, kinds or {})
     behind_code = set(renderers)
     classes = map_values(_class_of, known)
     dense = _densities(classes, explicit, behind_code)
-    defaults = [_default(m, through, classes, dense) for m, through in modules.items()]
+    recovering = {name for name in counterfactuals if dense.get(name, False)}
+    defaults = []
+    for module, through in modules.items():
+        if recovering.isdisjoint(module):
+            defaults.append(_default(module, through, classes, dense))
+        else:
+            defaults.append(_recovering(graph, module))
     paints = objective == ObjectiveName.COUNTERFACTUAL
     if paints:
         wanted = _of_images(list(modules), classes, defaults)
@@ -201,6 +217,7 @@ def choose_objectives(
         wanted = _wanted(graph, list(modules), objective, defaults)
     falls_back = isinstance(objective, str) and not paints
     for number, module in enumerate(modules):
+        _check_recovering(module, wanted[number], recovering)
         blocked = _without_density(module, dense)
         if not OBJECTIVES[wanted[number]].needs_density or not blocked:
             continue
@@ -220,6 +237,7 @@ def open_objectives(
     kinds: Named | None = None,
     explicit: Mapping[str, bool] | None = None,
     renderers: Iterable[str] = (),
+    counterfactuals: Iterable[str] = (),
 ) -> dict[tuple[str, ...], tuple[str, ...]]:
     """The objectives that each module may get once all kinds are known, where several are possible.
 
@@ -234,13 +252,14 @@ def open_objectives(
         kinds: Variable -> its kind or declaration, where known.
         explicit: Whether the mechanism of a variable has an explicit density, where that is known.
         renderers: Variables whose frozen generator is used behind a trained code.
+        counterfactuals: Images whose counterfactuals are wanted; they leave nothing open.
 
     Returns:
         Module -> its possible objectives; modules whose objective is certain are left out.
     """
     classes = map_values(_class_of, map_values(kind_of, kinds or {}))
     dense = _densities(classes, explicit, renderers)
-    asked: set[str] = set()
+    asked = {name for name in counterfactuals if dense.get(name, False)}
     if isinstance(objective, Mapping):
         for key in objective:
             asked.update(module_key(graph, key, "objective= cannot be used"))
@@ -350,7 +369,32 @@ def _no_density(
         f'module {"+".join(module)} cannot be trained with objective "{chosen}": {what} has no '
         f'explicit density; use objective="adversarial" for it (likelihood can be asked for '
         f"{other}, with a mapping), plug in a pretrained generator for {name}{renders}, or give it "
-        "a mechanism with an explicit density, such as cp.InvertibleImage() for an image"
+        "a mechanism with an explicit density, such as cp.InvertibleImage() for an image, which "
+        "DCM(…, counterfactuals=True) gives it"
+    )
+
+
+def _recovering(graph: CausalGraph, module: Sequence[str]) -> str:
+    """The default of a module with an image whose counterfactuals are wanted."""
+    if len(module) == 1 and graph.parents(module[0]):
+        return ObjectiveName.COUNTERFACTUAL.value
+    return ObjectiveName.LIKELIHOOD.value
+
+
+def _check_recovering(module: Sequence[str], chosen: str, recovering: Collection[str]) -> None:
+    """Refuse an objective that leaves untrained what recovers the noise of an image.
+
+    Raises:
+        PlanError: With the image.
+    """
+    images = [name for name in module if name in recovering]
+    if not images or OBJECTIVES[chosen].recovers:
+        return
+    ways = listed(f'"{name}"' for name, rule in OBJECTIVES.items() if rule.recovers)
+    raise PlanError(
+        f'module {"+".join(module)} cannot be trained with objective "{chosen}": counterfactuals= '
+        f"asks for those of {listed(images)}, and this objective does not train what recovers an "
+        f"image's noise; leave it out, or use one of {ways}"
     )
 
 

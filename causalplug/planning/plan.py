@@ -12,6 +12,7 @@ from causalplug.arguments import MAPPING, NAMES, instance, takes
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source, as_sources
+from causalplug.planning.asked_images import COUNTERFACTUALS, counterfactual_images
 from causalplug.planning.candidates import CandidateFit, judge_candidates, wanted_model
 from causalplug.planning.making import Making
 from causalplug.planning.module import Action, Module, Variables
@@ -255,6 +256,7 @@ class Plan:
     objective=OBJECTIVE,
     kinds=MAPPING.or_none("unknown"),
     explicit=MAPPING.or_none("what the kinds say"),
+    counterfactuals=COUNTERFACTUALS,
     do=NAMES,
     only=NAMES.or_none("all"),
 )
@@ -266,6 +268,7 @@ def plan(
     objective: Objective | None = None,
     kinds: Named | None = None,
     explicit: Mapping[str, bool] | None = None,
+    counterfactuals: bool | str | Iterable[str] = False,
     do: str | Iterable[str] = (),
     only: str | Iterable[str] | None = None,
     candidates: Sequence[object] | None = None,
@@ -292,6 +295,9 @@ def plan(
             known.
         explicit: Whether the mechanism of a variable has an explicit density, for mechanisms of
             one's own; by default the kind decides, and the mechanism of an image has none.
+        counterfactuals: Images whose counterfactuals are wanted, as for :class:`causalplug.DCM`:
+            they get a mechanism that recovers its noise, and by default the objective that trains
+            it to. True for all images that ``kinds`` names.
         do: Plan the mutilated graph, in which these variables are set from outside.
         only: Plan the modules of these variables, and those that they are trained through, and
             leave the others untrained; None for all. ``cp.fit(queries=…)`` names those that
@@ -306,17 +312,22 @@ def plan(
             place.
         SourceError: A source contradicts the graph or another source.
         UnknownVariableError: A name that is not a variable.
+        VariableError: ``counterfactuals`` names what is no image.
     """
     expect_graph(graph, "the graph cannot be planned")
     if do:
         graph = graph.do(do)
     checked = as_sources(graph, sources)
+    images = counterfactual_images(graph, counterfactuals, kinds)
     pulls = judge_available(graph, available or {}, kinds=kinds)
     judged = judge_candidates(graph, candidates or (), kinds)
     offered: dict[str, str] = {}
     if available is None:
         offered = _offered(graph, kinds, judged if candidates is not None else None)
     making = Making(graph, checked, pulls, offered, only)
+    trained = {name for module in making.trained for name in module}
+    wanted = [name for name in images if name in trained]
+    explicit = {**dict.fromkeys(wanted, True), **(explicit or {})}
     chosen = choose_objectives(
         graph,
         making.trained,
@@ -324,6 +335,7 @@ def plan(
         kinds=kinds,
         explicit=explicit,
         renderers=making.renderers,
+        counterfactuals=wanted,
     )
     undecided = open_objectives(
         graph,
@@ -332,6 +344,7 @@ def plan(
         kinds=kinds,
         explicit=explicit,
         renderers=making.renderers,
+        counterfactuals=wanted,
     )
     modules = making.modules(dict(zip(making.trained, chosen, strict=True)), undecided)
     return Plan(

@@ -136,8 +136,9 @@ def _turned_round(dcm: Model, name: str) -> str:
     if not dcm.variables[name].is_image or dcm.mechanism(name).abduction == "exact":
         return ""
     return (
-        f"; build the model with mechanisms={{{name!r}: causalplug.InvertibleImage()}}, and train "
-        "it, for a mechanism of the image that does"
+        "; build the model with counterfactuals=True, or with "
+        f"mechanisms={{{name!r}: causalplug.InvertibleImage()}}, and train it, for a mechanism of "
+        "the image that does"
     )
 
 

@@ -291,5 +291,8 @@ def seen_numbers(given: Iterable[Given]) -> Iterator[tuple[str, float, float]]:
 def _such(dcm: Model, name: str) -> str:
     """An example of a mechanism that has a density and recovers its noise, for an image."""
     if dcm.variables[name].is_image:
-        return ", such as a trained cp.InvertibleImage()"
+        return (
+            ", such as the trained cp.InvertibleImage() that a model built with "
+            "counterfactuals=True gives an image"
+        )
     return ""

@@ -35,6 +35,7 @@ def run_facts(dcm: Model, tables: Sequence[Rows], config: TrainingConfig, proces
         "settings": config.to_dict(),
         "variables": dicts_by_name(dcm.variables),
         "graph": str(dcm.graph),
+        "counterfactuals": list(dcm.counterfactuals),
         "data": data,
         "weights": {key: list(value.shape) for key, value in dcm.trained_tensors().items()},
         "generators": {name: _version(m) for name, m in dcm.mechanisms.items() if m.frozen},

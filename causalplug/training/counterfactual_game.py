@@ -59,8 +59,8 @@ def check_counterfactual(
         why = f"{name} has no parents that could be set"
     elif mechanism.abduction is None or not mechanism.differentiable:
         why = (
-            f"{type(mechanism).__name__} does not recover its noise; use "
-            f"mechanisms={{{name!r}: cp.InvertibleImage()}}"
+            f"{type(mechanism).__name__} does not recover its noise; build the model with "
+            f"counterfactuals=True, or with mechanisms={{{name!r}: cp.InvertibleImage()}}"
         )
     if why:
         raise PlanError(

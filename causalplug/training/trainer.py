@@ -133,6 +133,12 @@ class Trainer:
                     'queries= cannot be used with strategy="joint", which trains everything at '
                     "once: leave one of the two out."
                 )
+            if dcm.counterfactuals:
+                raise TrainingError(
+                    'strategy="joint" cannot be used for a model whose counterfactuals= names '
+                    f"{listed(dcm.counterfactuals)}: it trains all by critics, and so does not "
+                    "train what recovers an image's noise. Leave one of the two out."
+                )
             return joint_plan(dcm.graph, described, frozen=dcm.pulled, kinds=kinds)
         available: dict[str, object] = {**dcm.pulled}
         for name, mechanism in dcm.mechanisms.items():
@@ -146,6 +152,7 @@ class Trainer:
             objective=self.config.objective,
             kinds=kinds,
             explicit={name: m.explicit for name, m in held.items() if not m.frozen},
+            counterfactuals=dcm.counterfactuals,
             only=only,
         )
 

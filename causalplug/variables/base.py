@@ -38,6 +38,8 @@ class Variable:
             given.
         default_mechanism: Kind of the trainable mechanism that a variable gets where none is given;
             None where it has to be pulled.
+        counterfactual_mechanism: Kind of the one that it gets where its counterfactuals are wanted;
+            None where the default mechanism recovers its noise.
     """
 
     kind: ClassVar[str] = ""
@@ -50,6 +52,7 @@ class Variable:
     has_density: ClassVar[bool] = True
     default_encoder: ClassVar[str | None] = None
     default_mechanism: ClassVar[str | None] = None
+    counterfactual_mechanism: ClassVar[str | None] = None
 
     if TYPE_CHECKING:  # what only some kinds have, and what is asked of these alone
 

@@ -39,6 +39,7 @@ class Image(Variable):
     has_density: ClassVar[bool] = False
     default_encoder: ClassVar[str | None] = "conv-encoder"
     default_mechanism: ClassVar[str | None] = "conv-generator"
+    counterfactual_mechanism: ClassVar[str | None] = "residual-vae"
     channels: int = setting(REQUIRED, whole(1, 65_536))
     height: int = setting(REQUIRED, whole(1, 65_536))
     width: int = setting(REQUIRED, whole(1, 65_536))

@@ -266,6 +266,31 @@ def test_a_run_with_a_generator_and_a_label_map(shell, home):
     assert found["I"]["verdict"] in ("fit", "off", "unfit")
 
 
+def test_a_run_for_counterfactuals_of_images(shell, home):
+    printed(shell, "causalplug sample frontdoor -n 60 --out rows")
+    text = """
+        graph = "frontdoor.dot"
+        output_dir = "runs/d"
+        [variables]
+        D = 2
+        I = "image 1x8x8"
+        A = ["no", "yes"]
+        [[sources]]
+        file = "rows"
+        [model]
+        counterfactuals = true
+        [settings]
+        steps = 2
+        encoder_steps = 2
+        bank_rows = 4
+        check_fit = false
+    """
+    (home / "images.toml").write_text(text)
+    code, _, _ = shell("causalplug train images.toml --json")
+    assert code == 0
+    assert cp.from_pretrained(home / "runs" / "d" / "model").mechanism("I").abduction == "exact"
+
+
 def test_the_fit_of_a_model_and_of_a_generator(shell, home):
     printed(shell, "causalplug sample frontdoor -n 200 --out many")
     found = answered(shell, "causalplug check-fit frontdoor many --png fit.png")
