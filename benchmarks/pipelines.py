@@ -31,7 +31,7 @@ import diffusers
 import torch
 
 import causalplug as cp
-from benchmarks.tiny_pipelines import Family, Kind, build, kinds
+from benchmarks.tiny_pipelines import AbsentError, Family, Kind, build, kinds
 from causalplug.adapters.pipeline_outputs import check_class
 
 PROMPTS = {"cat": "a cat", "dog": "a large dog"}
@@ -45,7 +45,8 @@ class Outcome:
 
     Attributes:
         family, name: Which it is.
-        verdict: ``"works"``, ``"refused"``, ``"not built"`` (here) or ``"raw error"``.
+        verdict: ``"works"``, ``"refused"``, ``"not built"`` (here), ``"absent"`` (from the
+            installed diffusers), ``"not tried"`` or ``"raw error"``.
         detail: How rows are painted, or the reason.
         spread: Largest difference of a row alone and in a batch.
         seconds: CPU seconds.
@@ -72,6 +73,8 @@ def measure(family: Family, kind: Kind) -> Outcome:
     try:
         with quiet():
             pipeline = build(family, kind)
+    except AbsentError as error:
+        return Outcome(family.name, kind.name, "absent", str(error))
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
         return Outcome(family.name, kind.name, "not built", reason)
@@ -190,7 +193,7 @@ def unbuilt(name: str) -> Outcome:
 
 def _told(outcomes: list[Outcome]) -> None:
     """How many classes have each verdict."""
-    for verdict in ("works", "refused", "not built", "not tried", "raw error"):
+    for verdict in ("works", "refused", "not built", "absent", "not tried", "raw error"):
         print(f"{verdict}: {sum(one.verdict == verdict for one in outcomes)}")
 
 

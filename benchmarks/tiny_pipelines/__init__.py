@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.tiny_pipelines.cross_attention import HUNYUAN_DIT, LUMINA, PIXART, SANA
-from benchmarks.tiny_pipelines.family import Family, Kind, build
+from benchmarks.tiny_pipelines.family import AbsentError, Family, Kind, build
 from benchmarks.tiny_pipelines.joint_attention import (
     BRIA,
     CHROMA,
@@ -46,7 +46,7 @@ from benchmarks.tiny_pipelines.stages import (
 from benchmarks.tiny_pipelines.vision_language import HUNYUAN_IMAGE, KANDINSKY_5, LONGCAT
 from benchmarks.tiny_pipelines.without_text import DIT, UNCONDITIONAL
 
-__all__ = ["FAMILIES", "Family", "Kind", "build", "kinds"]
+__all__ = ["FAMILIES", "AbsentError", "Family", "Kind", "build", "kinds"]
 
 FAMILIES = (
     STABLE_DIFFUSION,
