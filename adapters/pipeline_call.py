@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from causalplug.adapters.pipeline_outputs import PICTURES
-from causalplug.adapters.reasons import first_line
+from causalplug.adapters.reasons import first_line, missing_library
 from causalplug.adapters.row_seeds import own_randomness
-from causalplug.errors import MechanismError
+from causalplug.errors import MechanismError, MissingDependencyError
 from causalplug.selection import values_at
 from causalplug.values import Json, Named
 
@@ -158,6 +158,12 @@ class PipelineCall:
             raise
         except Exception as error:
             reason = first_line(error)
+            library = missing_library(error)
+            if library is not None:
+                raise MissingDependencyError(
+                    f"{self.name} cannot be plugged: it needs {library}, which is not installed. "
+                    f"Install {library}."
+                ) from error
             raise MechanismError(
                 f"{self.name} cannot be plugged: painting one image fails with "
                 f"{type(error).__name__}: {reason}. Give the arguments that it needs by call={{…}}."

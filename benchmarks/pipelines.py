@@ -9,8 +9,8 @@ again. It works when every row is within 1e-4 of what it is alone and the reload
 the same bits; everything else has to be a refusal that says why.
 
 A class without a row is named by an empty repository. It is refused where its code shows that it
-gives no pictures (films, sound, embeddings), is put together from blocks, or needs a library that
-is not there; the others paint pictures and were not tried.
+gives no pictures (films, sound, embeddings, a parent of pipelines), is put together from blocks, or
+needs a library that is not there; the others paint pictures and were not tried.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from causalplug.adapters.pipeline_outputs import check_class
 
 PROMPTS = {"cat": "a cat", "dog": "a large dog"}
 ROWS = 3
-_REFUSALS = ("no images", "put together from blocks")
+_REFUSALS = ("no images", "put together from blocks", "paints nothing by itself")
 
 
 @dataclass(frozen=True)

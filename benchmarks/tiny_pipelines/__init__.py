@@ -30,6 +30,17 @@ from benchmarks.tiny_pipelines.language_models import (
     Z_IMAGE,
 )
 from benchmarks.tiny_pipelines.latent_diffusion import EXAMPLE, LATENT_DIFFUSION
+from benchmarks.tiny_pipelines.older import ALT_DIFFUSION, VERSATILE, VQ_DIFFUSION, ZERO_SHOT
+from benchmarks.tiny_pipelines.recent import (
+    BRIA_FIBO,
+    ERNIE,
+    HIDREAM,
+    IDEOGRAM_4,
+    KREA_2,
+    LAYERED,
+    OMNI,
+    PRX,
+)
 from benchmarks.tiny_pipelines.stable_diffusion import (
     LCM,
     STABLE_DIFFUSION,
@@ -86,6 +97,18 @@ FAMILIES = (
     KANDINSKY_5,
     KANDINSKY,
     OMNIGEN,
+    ERNIE,
+    PRX,
+    KREA_2,
+    LAYERED,
+    BRIA_FIBO,
+    HIDREAM,
+    IDEOGRAM_4,
+    OMNI,
+    ALT_DIFFUSION,
+    VQ_DIFFUSION,
+    VERSATILE,
+    ZERO_SHOT,
 )
 
 

@@ -120,9 +120,9 @@ def text(*names: str) -> tuple[Kind, ...]:
     return tuple(Kind(name) for name in names)
 
 
-def flow() -> Any:
+def flow(**settings: Any) -> Any:
     """The scheduler of flow matching."""
-    return diffusers.FlowMatchEulerDiscreteScheduler()
+    return diffusers.FlowMatchEulerDiscreteScheduler(**settings)
 
 
 def scheduler(name: str, **settings: Any) -> Callable[[], Any]:
