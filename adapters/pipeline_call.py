@@ -100,7 +100,13 @@ class PipelineCall:
     def _alone(self, row: Row) -> Tensor:
         given = dict(row.own) | dict(row.shared)
         generator = torch.Generator().manual_seed(row.seed)
-        return self._run(given, generator, row.seed)
+        made = self._run(given, generator, row.seed)
+        if len(made) != 1:
+            raise MechanismError(
+                f"{self.name} gives {len(made)} images for one row, where one is right. Set the "
+                "argument that counts images or frames by call={…}."
+            )
+        return made
 
     def _together(self, rows: Sequence[Row]) -> Tensor:
         given = dict(rows[0].shared)
