@@ -21,7 +21,7 @@ def missing_library(error: Exception) -> str | None:
     """
     if isinstance(error, ModuleNotFoundError) and error.name:
         return error.name.partition(".")[0]
-    if isinstance(error, NameError) and _is_optional(error.name):
+    if isinstance(error, NameError) and error.name and _is_optional(error.name):
         return error.name
     return None
 
