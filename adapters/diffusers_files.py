@@ -366,7 +366,10 @@ def _scheduler(library: Any, name: str) -> Any:
 
 
 def _is_component(entry: object) -> bool:
-    return isinstance(entry, list) and len(entry) == 2 and all(entry)
+    """Whether an entry is a library and a class of it; a list of two numbers is a setting."""
+    if not isinstance(entry, list) or len(entry) != 2:
+        return False
+    return all(isinstance(name, str) and name for name in entry)
 
 
 def _checked_index(snapshot: Snapshot) -> Named:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from causalplug.adapters.pipeline_outputs import PICTURES
-from causalplug.adapters.reasons import first_line
+from causalplug.adapters.reasons import first_line, missing_library
 from causalplug.adapters.row_seeds import own_randomness
-from causalplug.errors import MechanismError
+from causalplug.errors import MechanismError, MissingDependencyError
 from causalplug.selection import values_at
 from causalplug.values import Json, Named
 
@@ -100,7 +100,13 @@ class PipelineCall:
     def _alone(self, row: Row) -> Tensor:
         given = dict(row.own) | dict(row.shared)
         generator = torch.Generator().manual_seed(row.seed)
-        return self._run(given, generator, row.seed)
+        made = self._run(given, generator, row.seed)
+        if len(made) != 1:
+            raise MechanismError(
+                f"{self.name} gives {len(made)} images for one row, where one is right. Set the "
+                "argument that counts images or frames by call={…}."
+            )
+        return made
 
     def _together(self, rows: Sequence[Row]) -> Tensor:
         given = dict(rows[0].shared)
@@ -158,6 +164,12 @@ class PipelineCall:
             raise
         except Exception as error:
             reason = first_line(error)
+            library = missing_library(error)
+            if library is not None:
+                raise MissingDependencyError(
+                    f"{self.name} cannot be plugged: it needs {library}, which is not installed. "
+                    f"Install {library}."
+                ) from error
             raise MechanismError(
                 f"{self.name} cannot be plugged: painting one image fails with "
                 f"{type(error).__name__}: {reason}. Give the arguments that it needs by call={{…}}."

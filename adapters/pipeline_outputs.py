@@ -26,7 +26,8 @@ def check_class(where: str, name: str) -> None:
         name: The class.
 
     Raises:
-        RepositoryError: It is not loaded as a whole, or gives no pictures.
+        RepositoryError: It is not loaded as a whole, is a parent of pipelines without a call of its
+            own, or gives no pictures.
         MissingDependencyError: It needs a library that is not installed.
     """
     import diffusers
@@ -46,12 +47,22 @@ def check_class(where: str, name: str) -> None:
             "loaded as a whole. Take the repository of a pipeline that has all its parts, or wrap "
             "it in causalplug.adapters.callable"
         )
+    if not _has_call(found):
+        raise RepositoryError(
+            f"cannot load {where}: {name} is a parent of pipelines and paints nothing by itself. "
+            'Write the class of the pipeline as "_class_name" into model_index.json'
+        )
     outputs = declared_outputs(found)
     if outputs and not any(key in outputs for key in PICTURES):
         raise RepositoryError(
             f"cannot load {where}: its pipeline {name} gives {listed(outputs)}, no images. Take a "
             "pipeline that paints pictures, or wrap it in causalplug.adapters.callable"
         )
+
+
+def _has_call(pipeline: type) -> bool:
+    """Whether a class of pipelines, or one of its parents, says what a call does."""
+    return any("__call__" in vars(parent) for parent in pipeline.__mro__)
 
 
 def declared_outputs(pipeline: type) -> tuple[str, ...]:

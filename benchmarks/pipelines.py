@@ -9,8 +9,8 @@ again. It works when every row is within 1e-4 of what it is alone and the reload
 the same bits; everything else has to be a refusal that says why.
 
 A class without a row is named by an empty repository. It is refused where its code shows that it
-gives no pictures (films, sound, embeddings), is put together from blocks, or needs a library that
-is not there; the others paint pictures and were not tried.
+gives no pictures (films, sound, embeddings, a parent of pipelines), is put together from blocks, or
+needs a library that is not there; the others paint pictures and were not tried.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ import diffusers
 import torch
 
 import causalplug as cp
-from benchmarks.tiny_pipelines import Family, Kind, build, kinds
+from benchmarks.tiny_pipelines import AbsentError, Family, Kind, build, kinds
 from causalplug.adapters.pipeline_outputs import check_class
 
 PROMPTS = {"cat": "a cat", "dog": "a large dog"}
 ROWS = 3
-_REFUSALS = ("no images", "put together from blocks")
+_REFUSALS = ("no images", "put together from blocks", "paints nothing by itself")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class Outcome:
 
     Attributes:
         family, name: Which it is.
-        verdict: ``"works"``, ``"refused"``, ``"not built"`` (here) or ``"raw error"``.
+        verdict: ``"works"``, ``"refused"``, ``"not built"`` (here), ``"absent"`` (from the
+            installed diffusers), ``"not tried"`` or ``"raw error"``.
         detail: How rows are painted, or the reason.
         spread: Largest difference of a row alone and in a batch.
         seconds: CPU seconds.
@@ -72,6 +73,8 @@ def measure(family: Family, kind: Kind) -> Outcome:
     try:
         with quiet():
             pipeline = build(family, kind)
+    except AbsentError as error:
+        return Outcome(family.name, kind.name, "absent", str(error))
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
         return Outcome(family.name, kind.name, "not built", reason)
@@ -190,7 +193,7 @@ def unbuilt(name: str) -> Outcome:
 
 def _told(outcomes: list[Outcome]) -> None:
     """How many classes have each verdict."""
-    for verdict in ("works", "refused", "not built", "not tried", "raw error"):
+    for verdict in ("works", "refused", "not built", "absent", "not tried", "raw error"):
         print(f"{verdict}: {sum(one.verdict == verdict for one in outcomes)}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.tiny_pipelines.cross_attention import HUNYUAN_DIT, LUMINA, PIXART, SANA
-from benchmarks.tiny_pipelines.family import Family, Kind, build
+from benchmarks.tiny_pipelines.family import AbsentError, Family, Kind, build
 from benchmarks.tiny_pipelines.joint_attention import (
     BRIA,
     CHROMA,
@@ -30,6 +30,17 @@ from benchmarks.tiny_pipelines.language_models import (
     Z_IMAGE,
 )
 from benchmarks.tiny_pipelines.latent_diffusion import EXAMPLE, LATENT_DIFFUSION
+from benchmarks.tiny_pipelines.older import ALT_DIFFUSION, VERSATILE, VQ_DIFFUSION, ZERO_SHOT
+from benchmarks.tiny_pipelines.recent import (
+    BRIA_FIBO,
+    ERNIE,
+    HIDREAM,
+    IDEOGRAM_4,
+    KREA_2,
+    LAYERED,
+    OMNI,
+    PRX,
+)
 from benchmarks.tiny_pipelines.stable_diffusion import (
     LCM,
     STABLE_DIFFUSION,
@@ -46,7 +57,7 @@ from benchmarks.tiny_pipelines.stages import (
 from benchmarks.tiny_pipelines.vision_language import HUNYUAN_IMAGE, KANDINSKY_5, LONGCAT
 from benchmarks.tiny_pipelines.without_text import DIT, UNCONDITIONAL
 
-__all__ = ["FAMILIES", "Family", "Kind", "build", "kinds"]
+__all__ = ["FAMILIES", "AbsentError", "Family", "Kind", "build", "kinds"]
 
 FAMILIES = (
     STABLE_DIFFUSION,
@@ -86,6 +97,18 @@ FAMILIES = (
     KANDINSKY_5,
     KANDINSKY,
     OMNIGEN,
+    ERNIE,
+    PRX,
+    KREA_2,
+    LAYERED,
+    BRIA_FIBO,
+    HIDREAM,
+    IDEOGRAM_4,
+    OMNI,
+    ALT_DIFFUSION,
+    VQ_DIFFUSION,
+    VERSATILE,
+    ZERO_SHOT,
 )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import diffusers
-
 from benchmarks.tiny_pipelines import parts as part
 from benchmarks.tiny_pipelines.family import (
     CONTROL,
@@ -15,6 +13,7 @@ from benchmarks.tiny_pipelines.family import (
     Kind,
     flow,
     plain,
+    scheduler,
     text,
 )
 from benchmarks.tiny_pipelines.parts import HIDDEN
@@ -79,7 +78,7 @@ SANA = Family(
             {},
             {
                 "transformer": plain("SanaTransformer2DModel", **_SANA_SIZES, **_SPRINT),
-                "scheduler": diffusers.SCMScheduler,
+                "scheduler": scheduler("SCMScheduler"),
             },
         ),
         Kind(
@@ -88,7 +87,7 @@ SANA = Family(
             {},
             {
                 "transformer": plain("SanaTransformer2DModel", **_SANA_SIZES, **_SPRINT),
-                "scheduler": diffusers.SCMScheduler,
+                "scheduler": scheduler("SCMScheduler"),
             },
         ),
     ),
@@ -115,7 +114,7 @@ PIXART = Family(
     T5_TEXT
     | {
         "vae": part.kl,
-        "scheduler": diffusers.DDIMScheduler,
+        "scheduler": scheduler("DDIMScheduler"),
         "transformer": plain("PixArtTransformer2DModel", **_PIXART_SIZES),
     },
     text("PixArtAlphaPipeline", "PixArtSigmaPipeline", "PixArtSigmaPAGPipeline"),
@@ -140,7 +139,7 @@ HUNYUAN_DIT = Family(
     "HunyuanDiT",
     {
         "vae": part.kl,
-        "scheduler": diffusers.DDPMScheduler,
+        "scheduler": scheduler("DDPMScheduler"),
         "text_encoder": part.bert,
         "tokenizer": part.bert_tokenizer,
         "text_encoder_2": part.t5,

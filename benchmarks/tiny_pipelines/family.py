@@ -12,6 +12,7 @@ import diffusers
 import causalplug as cp
 from benchmarks.tiny_pipelines import parts as part
 from benchmarks.tiny_pipelines.parts import randomised, seeded
+from causalplug.adapters.lazy_names import named
 
 __all__ = [
     "CONTROL",
@@ -20,11 +21,14 @@ __all__ = [
     "SHORT",
     "SIZE",
     "T5_TEXT",
+    "AbsentError",
     "Family",
     "Kind",
     "build",
+    "class_of",
     "flow",
     "plain",
+    "scheduler",
     "text",
 ]
 
@@ -72,9 +76,30 @@ class Family:
     call: Mapping[str, Any] = field(default_factory=dict)
 
 
+class AbsentError(Exception):
+    """The installed diffusers has no class of this name."""
+
+
+def class_of(name: str) -> Any:
+    """A class of diffusers.
+
+    Raises:
+        AbsentError: The installed version has none of this name.
+        MissingDependencyError: It needs a library that is not installed.
+    """
+    found = named(diffusers, name)
+    if found is None:
+        raise AbsentError(f"diffusers {diffusers.__version__} has no {name}")
+    return found
+
+
 def build(family: Family, kind: Kind) -> Any:
-    """The pipeline, with random weights."""
-    found = getattr(diffusers, kind.name)
+    """The pipeline, with random weights.
+
+    Raises:
+        AbsentError: The installed diffusers lacks its class, or that of a part.
+    """
+    found = class_of(kind.name)
     takes = inspect.signature(found.__init__).parameters
     makers = {**family.parts, **kind.parts}
     given: dict[str, Any] = {}
@@ -95,15 +120,19 @@ def text(*names: str) -> tuple[Kind, ...]:
     return tuple(Kind(name) for name in names)
 
 
-def flow() -> Any:
+def flow(**settings: Any) -> Any:
     """The scheduler of flow matching."""
-    return diffusers.FlowMatchEulerDiscreteScheduler()
+    return diffusers.FlowMatchEulerDiscreteScheduler(**settings)
+
+
+def scheduler(name: str, **settings: Any) -> Callable[[], Any]:
+    """The maker of a scheduler by its class, which is looked up when it is made."""
+    return lambda: class_of(name)(**settings)
 
 
 def plain(name: str, spread: float = 0.02, **settings: Any) -> Callable[[], Any]:
-    """The maker of a network by its class."""
-    found = getattr(diffusers, name)
-    return lambda: randomised(seeded(lambda: found(**settings)), spread)
+    """The maker of a network by its class, which is looked up when it is made."""
+    return lambda: randomised(seeded(lambda: class_of(name)(**settings)), spread)
 
 
 SHORT = {"height": SIZE, "width": SIZE, "max_sequence_length": 16}

@@ -105,6 +105,7 @@ FLUX_2 = Family(
     },
     (
         Kind("Flux2KleinPipeline"),
+        Kind("Flux2Pipeline", parts={"text_encoder": lambda: part.decoder("MistralForCausalLM")}),
         Kind("Flux2KleinKVPipeline"),
         Kind("Flux2KleinInpaintPipeline", MASKED),
     ),

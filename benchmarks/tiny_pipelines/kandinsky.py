@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import diffusers
-from diffusers.pipelines.deepfloyd_if.watermark import IFWatermarker
-from diffusers.pipelines.kandinsky.text_encoder import MCLIPConfig, MultilingualCLIP
 
 import causalplug as cp
 from benchmarks.tiny_pipelines import parts as part
@@ -109,6 +107,8 @@ KANDINSKY_22 = Family(
 
 
 def _multilingual() -> Any:
+    from diffusers.pipelines.kandinsky.text_encoder import MCLIPConfig, MultilingualCLIP
+
     config = MCLIPConfig(
         transformerDimSize=HIDDEN,
         imageDimSize=HIDDEN,
@@ -201,7 +201,15 @@ _SECOND = {
     ),
     "image_noising_scheduler": lambda: diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
 }
-_MARKED = {"watermarker": IFWatermarker}
+
+
+def _watermark() -> Any:
+    from diffusers.pipelines.deepfloyd_if.watermark import IFWatermarker
+
+    return IFWatermarker()
+
+
+_MARKED = {"watermarker": _watermark}
 _LARGER = {"height": SIZE, "width": SIZE, "clean_caption": False, "noise_level": 20}
 _ORIGINAL = PICTURE | {"original_image": cp.Image(3, SIZE, SIZE)}
 DEEPFLOYD_IF = Family(

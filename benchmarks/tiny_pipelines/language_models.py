@@ -21,7 +21,7 @@ from benchmarks.tiny_pipelines.family import (
 )
 from benchmarks.tiny_pipelines.parts import HIDDEN
 
-__all__ = ["AURA_FLOW", "COGVIEW_3", "COGVIEW_4", "LUMINA_2", "OMNIGEN", "Z_IMAGE"]
+__all__ = ["AURA_FLOW", "COGVIEW_3", "COGVIEW_4", "LUMINA_2", "OMNIGEN", "Z_IMAGE", "Z_SIZES"]
 
 LUMINA_2 = Family(
     "Lumina 2",
@@ -123,7 +123,7 @@ COGVIEW_4 = Family(
     SHORT,
 )
 
-_Z_SIZES = {
+Z_SIZES = {
     "all_patch_size": (2,),
     "all_f_patch_size": (1,),
     "in_channels": 4,
@@ -151,7 +151,7 @@ Z_IMAGE = Family(
         "vae": part.flow_kl,
         "text_encoder": lambda: part.decoder("Qwen3Model"),
         "tokenizer": part.qwen_tokenizer,
-        "transformer": plain("ZImageTransformer2DModel", **_Z_SIZES),
+        "transformer": plain("ZImageTransformer2DModel", **Z_SIZES),
         "controlnet": plain("ZImageControlNetModel", **_Z_CONTROL, control_in_dim=4),
     },
     (

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import diffusers
-from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder
-from diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion import (
-    LDMBertConfig,
-    LDMBertModel,
-)
-
 import causalplug as cp
 from benchmarks.tiny_pipelines import parts as part
-from benchmarks.tiny_pipelines.family import MASKED, SIZE, Family, Kind
+from benchmarks.tiny_pipelines.family import MASKED, SIZE, Family, Kind, scheduler
 from benchmarks.tiny_pipelines.parts import HIDDEN, seeded
 from benchmarks.tiny_pipelines.stable_diffusion import unet
 
@@ -21,6 +14,11 @@ __all__ = ["EXAMPLE", "LATENT_DIFFUSION"]
 
 
 def _bert() -> Any:
+    from diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion import (
+        LDMBertConfig,
+        LDMBertModel,
+    )
+
     config = LDMBertConfig(
         vocab_size=64,
         encoder_layers=1,
@@ -33,6 +31,8 @@ def _bert() -> Any:
 
 
 def _example() -> Any:
+    from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder
+
     config = part.clip_vision_config(layers=5)
     return seeded(lambda: PaintByExampleImageEncoder(config, proj_size=HIDDEN).eval())
 
@@ -44,7 +44,7 @@ LATENT_DIFFUSION = Family(
         "bert": _bert,
         "tokenizer": part.bert_tokenizer,
         "unet": unet(),
-        "scheduler": diffusers.DDIMScheduler,
+        "scheduler": scheduler("DDIMScheduler"),
     },
     (Kind("LDMTextToImagePipeline"),),
     {"height": SIZE, "width": SIZE},
@@ -55,7 +55,7 @@ EXAMPLE = Family(
         "vae": part.kl,
         "image_encoder": _example,
         "unet": unet(in_channels=9),
-        "scheduler": diffusers.DDIMScheduler,
+        "scheduler": scheduler("DDIMScheduler"),
         "feature_extractor": part.clip_processor,
     },
     (Kind("PaintByExamplePipeline", MASKED | {"example_image": cp.Image(3, SIZE, SIZE)}),),

@@ -25,11 +25,14 @@ __all__ = [
     "gemma",
     "kl",
     "llama_tokenizer",
+    "qwen_3_text",
     "qwen_text",
     "qwen_tokenizer",
     "randomised",
     "roberta_tokenizer",
     "seeded",
+    "siglip",
+    "siglip_processor",
     "t5",
     "t5_tokenizer",
     "vq",
@@ -300,6 +303,46 @@ def qwen_text() -> Any:
         vision_end_token_id=4,
     )
     return seeded(lambda: transformers.Qwen2_5_VLForConditionalGeneration(config).eval())
+
+
+def qwen_3_text(layers: int = 2) -> Any:
+    """A vision-language model of Qwen 3, without its head."""
+    rotation = {"rope_type": "default", "mrope_section": [1, 1, 2]}
+    text = _DECODER | {"num_hidden_layers": layers, "rope_scaling": rotation}
+    config = transformers.Qwen3VLConfig(
+        text_config=text,
+        vision_config={
+            "depth": 1,
+            "hidden_size": HIDDEN,
+            "intermediate_size": 37,
+            "num_heads": 2,
+            "out_hidden_size": HIDDEN,
+            "deepstack_visual_indexes": [0],
+        },
+        image_token_id=5,
+        video_token_id=6,
+        vision_start_token_id=3,
+        vision_end_token_id=4,
+    )
+    return seeded(lambda: transformers.Qwen3VLModel(config).eval())
+
+
+def siglip() -> Any:
+    """An image encoder of SigLIP 2."""
+    config = transformers.Siglip2VisionConfig(
+        hidden_size=HIDDEN,
+        intermediate_size=37,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        num_patches=16,
+        patch_size=8,
+    )
+    return seeded(lambda: transformers.Siglip2VisionModel(config).eval())
+
+
+def siglip_processor() -> Any:
+    """What prepares images for :func:`siglip`."""
+    return transformers.Siglip2ImageProcessorPil(patch_size=8, max_num_patches=16)
 
 
 # -- autoencoders

@@ -16,6 +16,7 @@ from benchmarks.tiny_pipelines.family import (
     SIZE,
     Family,
     Kind,
+    scheduler,
     text,
 )
 from benchmarks.tiny_pipelines.parts import HIDDEN, randomised, seeded
@@ -99,7 +100,7 @@ _SD = {
     "text_encoder": part.clip_text,
     "tokenizer": part.clip_tokenizer,
     "unet": unet(),
-    "scheduler": diffusers.DDIMScheduler,
+    "scheduler": scheduler("DDIMScheduler"),
     "controlnet": _controlnet(),
     "adapter": _adapter,
 }
@@ -107,7 +108,7 @@ _SDXL = _SD | {
     "unet": unet(_XL),
     "text_encoder_2": lambda: part.clip_text(projected=True),
     "tokenizer_2": part.clip_tokenizer,
-    "scheduler": diffusers.EulerDiscreteScheduler,
+    "scheduler": scheduler("EulerDiscreteScheduler"),
     "controlnet": _controlnet(_XL),
 }
 _REVERSED = {
@@ -169,7 +170,7 @@ STABLE_DIFFUSION = Family(
             "StableDiffusionDiffEditPipeline",
             {"mask_image": cp.Image(1, SIZE, SIZE)},
             {},
-            {"inverse_scheduler": diffusers.DDIMInverseScheduler},
+            {"inverse_scheduler": scheduler("DDIMInverseScheduler")},
         ),
         Kind("StableDiffusionImg2ImgPipeline", PICTURE, _STRENGTH),
         Kind("StableDiffusionPAGImg2ImgPipeline", PICTURE, _STRENGTH),
@@ -192,7 +193,7 @@ STABLE_DIFFUSION = Family(
             {"noise_level": 20},
             {
                 "unet": unet(in_channels=7, num_class_embeds=1000),
-                "low_res_scheduler": diffusers.DDPMScheduler,
+                "low_res_scheduler": scheduler("DDPMScheduler"),
             },
             {"max_noise_level": 350},
         ),
@@ -201,7 +202,7 @@ STABLE_DIFFUSION = Family(
 )
 LCM = Family(
     "Latent consistency",
-    _SD | {"scheduler": diffusers.LCMScheduler, "unet": unet(time_cond_proj_dim=32)},
+    _SD | {"scheduler": scheduler("LCMScheduler"), "unet": unet(time_cond_proj_dim=32)},
     (
         Kind("LatentConsistencyModelPipeline"),
         Kind("LatentConsistencyModelImg2ImgPipeline", PICTURE),
@@ -246,7 +247,7 @@ VARIATION = Family(
             "StableDiffusionLatentUpscalePipeline",
             PICTURE,
             {},
-            {"scheduler": diffusers.EulerDiscreteScheduler},
+            {"scheduler": scheduler("EulerDiscreteScheduler")},
         ),
     ),
     {"height": SIZE, "width": SIZE},

@@ -5,15 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import diffusers
-from diffusers.pipelines.deprecated.unclip.text_proj import UnCLIPTextProjModel
-from diffusers.pipelines.deprecated.wuerstchen import (
-    PaellaVQModel,
-    WuerstchenDiffNeXt,
-    WuerstchenPrior,
-)
-from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import (
-    StableUnCLIPImageNormalizer,
-)
 
 from benchmarks.tiny_pipelines import parts as part
 from benchmarks.tiny_pipelines.family import MASKED, PICTURE, SIZE, Family, Kind
@@ -23,11 +14,39 @@ __all__ = ["AMUSED", "CASCADE", "STABLE_UNCLIP", "UNCLIP", "WUERSTCHEN"]
 
 
 def _paella() -> Any:
+    from diffusers.pipelines.deprecated.wuerstchen import PaellaVQModel
+
     return seeded(
         lambda: PaellaVQModel(
             bottleneck_blocks=1, num_vq_embeddings=12, embed_dim=16, latent_channels=4
         )
     )
+
+
+def _wuerstchen_decoder() -> Any:
+    from diffusers.pipelines.deprecated.wuerstchen import WuerstchenDiffNeXt
+
+    made = seeded(
+        lambda: WuerstchenDiffNeXt(
+            c_cond=HIDDEN,
+            c_hidden=[32],
+            c_r=8,
+            nhead=[2],
+            blocks=[1],
+            level_config=["CT"],
+            inject_effnet=[False],
+            clip_embd=HIDDEN,
+            effnet_embd=4,
+        )
+    )
+    return randomised(made)
+
+
+def _wuerstchen_prior() -> Any:
+    from diffusers.pipelines.deprecated.wuerstchen import WuerstchenPrior
+
+    made = seeded(lambda: WuerstchenPrior(c_in=4, c=16, c_cond=HIDDEN, c_r=8, depth=1, nhead=2))
+    return randomised(made)
 
 
 def _steps() -> Any:
@@ -40,28 +59,12 @@ WUERSTCHEN = Family(
     {
         "tokenizer": part.clip_tokenizer,
         "text_encoder": part.clip_text,
-        "decoder": lambda: randomised(
-            seeded(
-                lambda: WuerstchenDiffNeXt(
-                    c_cond=HIDDEN,
-                    c_hidden=[32],
-                    c_r=8,
-                    nhead=[2],
-                    blocks=[1],
-                    level_config=["CT"],
-                    inject_effnet=[False],
-                    clip_embd=HIDDEN,
-                    effnet_embd=4,
-                )
-            )
-        ),
+        "decoder": _wuerstchen_decoder,
         "scheduler": _steps,
         "vqgan": _paella,
         "prior_tokenizer": part.clip_tokenizer,
         "prior_text_encoder": part.clip_text,
-        "prior_prior": lambda: randomised(
-            seeded(lambda: WuerstchenPrior(c_in=4, c=16, c_cond=HIDDEN, c_r=8, depth=1, nhead=2))
-        ),
+        "prior_prior": _wuerstchen_prior,
         "prior_scheduler": _steps,
     },
     (Kind("WuerstchenCombinedPipeline"), Kind("WuerstchenDecoderPipeline")),
@@ -111,6 +114,24 @@ CASCADE = Family(
     (Kind("StableCascadeCombinedPipeline"), Kind("StableCascadeDecoderPipeline")),
     _WIDE,
 )
+
+
+def _text_projection() -> Any:
+    from diffusers.pipelines.deprecated.unclip.text_proj import UnCLIPTextProjModel
+
+    return seeded(
+        lambda: UnCLIPTextProjModel(
+            clip_embeddings_dim=HIDDEN, time_embed_dim=32, cross_attention_dim=16
+        )
+    )
+
+
+def _normalizer() -> Any:
+    from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import (
+        StableUnCLIPImageNormalizer,
+    )
+
+    return StableUnCLIPImageNormalizer(embedding_dim=HIDDEN)
 
 
 def _prior() -> Any:
@@ -166,11 +187,7 @@ UNCLIP = Family(
         "tokenizer": part.clip_tokenizer,
         "image_encoder": part.clip_vision,
         "feature_extractor": part.clip_processor,
-        "text_proj": lambda: seeded(
-            lambda: UnCLIPTextProjModel(
-                clip_embeddings_dim=HIDDEN, time_embed_dim=32, cross_attention_dim=16
-            )
-        ),
+        "text_proj": _text_projection,
         "super_res_first": _larger,
         "super_res_last": _larger,
         "prior_scheduler": _steps_of_prior,
@@ -218,7 +235,7 @@ STABLE_UNCLIP = Family(
             clip_sample_range=5.0,
             beta_schedule="squaredcos_cap_v2",
         ),
-        "image_normalizer": lambda: StableUnCLIPImageNormalizer(embedding_dim=HIDDEN),
+        "image_normalizer": _normalizer,
         "image_noising_scheduler": lambda: diffusers.DDPMScheduler(
             beta_schedule="squaredcos_cap_v2"
         ),

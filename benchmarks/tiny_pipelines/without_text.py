@@ -13,6 +13,7 @@ from benchmarks.tiny_pipelines.family import (
     Family,
     Kind,
     plain,
+    scheduler,
     text,
 )
 from benchmarks.tiny_pipelines.parts import seeded
@@ -41,23 +42,23 @@ def _unet2d(
 _LARGER = cp.Image(3, 32, 32)
 UNCONDITIONAL = Family(
     "Unconditional",
-    {"unet": _unet2d(), "scheduler": diffusers.DDIMScheduler},
+    {"unet": _unet2d(), "scheduler": scheduler("DDIMScheduler")},
     (
-        Kind("DDPMPipeline", parts={"scheduler": diffusers.DDPMScheduler}),
+        Kind("DDPMPipeline", parts={"scheduler": scheduler("DDPMScheduler")}),
         Kind("DDIMPipeline"),
         Kind(
             "ConsistencyModelPipeline",
-            parts={"unet": _unet2d(4), "scheduler": diffusers.CMStochasticIterativeScheduler},
+            parts={"unet": _unet2d(4), "scheduler": scheduler("CMStochasticIterativeScheduler")},
         ),
         Kind("LDMPipeline", parts={"vqvae": part.vq, "unet": _unet2d(channels=4)}),
-        Kind("KarrasVePipeline", parts={"scheduler": diffusers.KarrasVeScheduler}),
-        Kind("PNDMPipeline", parts={"scheduler": diffusers.PNDMScheduler}, steps=6),
-        Kind("ScoreSdeVePipeline", parts={"scheduler": diffusers.ScoreSdeVeScheduler}),
+        Kind("KarrasVePipeline", parts={"scheduler": scheduler("KarrasVeScheduler")}),
+        Kind("PNDMPipeline", parts={"scheduler": scheduler("PNDMScheduler")}, steps=6),
+        Kind("ScoreSdeVePipeline", parts={"scheduler": scheduler("ScoreSdeVeScheduler")}),
         Kind(
             "RePaintPipeline",
             {"image": _LARGER, "mask_image": cp.Image(1, 32, 32)},
             {"jump_length": 1, "jump_n_sample": 1},
-            {"scheduler": diffusers.RePaintScheduler, "unet": _unet2d(size=32)},
+            {"scheduler": scheduler("RePaintScheduler"), "unet": _unet2d(size=32)},
         ),
         Kind(
             "LDMSuperResolutionPipeline",
@@ -70,7 +71,7 @@ DIT = Family(
     "DiT",
     {
         "vae": part.kl,
-        "scheduler": diffusers.DDIMScheduler,
+        "scheduler": scheduler("DDIMScheduler"),
         "transformer": plain(
             "DiTTransformer2DModel",
             num_attention_heads=2,
