@@ -131,7 +131,7 @@ def _known_kind(word: str) -> str:
     from causalplug.variables.kinds import VARIABLES
 
     kind = word.lower()
-    if VARIABLES.knows(kind):
+    if not kind or VARIABLES.knows(kind):  # an empty word: the kind is not known yet
         return kind
     known = VARIABLES.kinds()
     raise PlanError(
