@@ -213,7 +213,9 @@ def _table(
         )
     count = len(columns[names[0]])
     if count < _FEWEST:
-        raise DataError(f"the graph cannot be checked on {count} rows; {_FEWEST} are the least")
+        raise DataError(
+            f"the graph cannot be checked on fewer than {_FEWEST} rows; the table has {count}"
+        )
     plain: dict[str, np.ndarray] = {}
     notes = []
     for name in names:

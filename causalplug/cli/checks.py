@@ -143,6 +143,10 @@ def _read(
     data, sources = [], []
     for text in texts:
         path, _, do = text.partition(":do=")
+        if Path(path).is_dir():
+            raise DataError(
+                f"the rows cannot be read: {path} is a folder; name a table, such as a CSV file"
+            )
         if not Path(path).is_file():
             raise DataError(f"the rows cannot be read: there is no file {path}; check the path")
         rows = _columns(Path(path), columns, where)

@@ -138,8 +138,8 @@ def _unreadable(path: Path, error: Exception, kind: str = "Parquet") -> DataErro
             "pull"
         )
     return DataError(
-        f"{path} cannot be read as {kind}: {str(error)[:300]}. Write it again, or download it "
-        "again."
+        f"{path} cannot be read as {kind}: {str(error)[:300].rstrip('.')}. Write it again, or "
+        "download it again."
     )
 
 

@@ -119,10 +119,10 @@ def kind_of(declaration: object) -> str:
     """The kind of a variable, ``"discrete"`` for example, for such a word or for a declaration.
 
     Raises:
-        PlanError: It is neither.
+        PlanError: It is neither, or a word that names no kind.
     """
     if isinstance(declaration, str):
-        return declaration.lower()
+        return _known_kind(declaration)
     from causalplug.variables import Variable
 
     if not isinstance(declaration, Variable):
@@ -131,6 +131,19 @@ def kind_of(declaration: object) -> str:
             '"discrete", or its declaration'
         )
     return declaration.kind
+
+
+def _known_kind(word: str) -> str:
+    from causalplug.variables.kinds import VARIABLES
+
+    kind = word.lower()
+    if not kind or VARIABLES.knows(kind):  # an empty word: the kind is not known yet
+        return kind
+    known = VARIABLES.kinds()
+    raise PlanError(
+        f'"{word}" is not a kind of variable{did_you_mean(kind, known)}; the kinds are '
+        f"{', '.join(known)}"
+    )
 
 
 def _class_of(kind: str) -> type[Variable] | None:

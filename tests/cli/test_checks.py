@@ -158,3 +158,33 @@ def test_columns_and_rows_are_chosen_alike_for_every_table(name, tmp_path, monke
     assert (cell["low"], cell["high"]) == pytest.approx((0.4, 0.9))
     assert main([*command, "--columns", "X,Y", "--where", "X=5"]) == 2
     assert "no rows" in capsys.readouterr().err
+
+
+def test_a_folder_is_not_called_a_missing_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows").mkdir()
+    assert main(["bounds", "X -> Y; X <-> Y", "P(Y=1 | do(X=1))", "--data", "rows"]) == 2
+    assert "rows is a folder; name a table" in capsys.readouterr().err
+
+
+def test_too_few_rows_are_counted(tmp_path, capsys):
+    path = tmp_path / "rows.csv"
+    path.write_text("X,Y\n1,2\n")
+    assert main(["check-graph", "X -> Y", "--data", str(path)]) == 2
+    assert "on fewer than 30 rows; the table has 1" in capsys.readouterr().err
+
+
+def test_a_kind_that_is_misspelt_is_refused(capsys):
+    assert main(["plan", "A -> B", "--kind", "A=imag"]) == 2
+    error = capsys.readouterr().err
+    assert '"imag" is not a kind of variable (did you mean "image"?)' in error
+    assert main(["plan", "A -> B", "--kind", "A=Image"]) == 0
+
+
+def test_parquet_that_is_damaged_is_one_sentence(tmp_path, capsys):
+    path = tmp_path / "rows.parquet"
+    path.write_bytes(b"no parquet at all")
+    assert main(["plan", "A -> B", "--source", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert "cannot be read as Parquet" in error
+    assert ".." not in error.removeprefix(str(tmp_path))
