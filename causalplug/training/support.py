@@ -39,7 +39,7 @@ _UNCHECKED = (
     "whether the rows support interventions on {} was not checked, as the time of training is not "
     "spent on more than some of them: cp.check_overlap, or estimate(data=…), checks the question"
 )
-_CELLS = 1 << 14  # combinations of values that are looked at in one step
+_CELLS = 1 << 17  # combinations of values that are looked at in one step
 _FEW = 5  # rows beyond a number that say nothing
 _RARE = 10  # rows of a category, below which what follows from it rests on few
 
