@@ -34,7 +34,7 @@ def read_file(path: Path) -> Json:
     except FileNotFoundError:
         raise DataError(f"{path} cannot be read: there is no such file; check the path") from None
     if path.suffix == ".json":
-        return parse_json(data, str(path))
+        return parse_json(data, str(path), remedy="correct it")
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -170,14 +170,18 @@ def read_json(
     return parse_json(data, str(path), max_depth=max_depth)
 
 
-def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> Json:
-    """Parse the bytes of a JSON object as strictly as :func:`read_json`; ``path`` is for the
-    message."""
+def parse_json(
+    data: bytes,
+    path: str,
+    *,
+    max_depth: int = 64,
+    remedy: str = "download it again or ask its author for a valid file",
+) -> Json:
+    """Parse the bytes of a JSON object as strictly as :func:`read_json`; ``path`` and ``remedy``
+    are for the message."""
 
     def refuse(why: str) -> RepositoryError:
-        return RepositoryError(
-            f"cannot read {path}: {why}; download it again or ask its author for a valid file"
-        )
+        return RepositoryError(f"cannot read {path}: {why}; {remedy}")
 
     def unique(pairs: list[tuple[str, object]]) -> Json:
         found = dict(pairs)

@@ -60,9 +60,9 @@ def describe_pulled(
         return _copied(part, folder, anywhere, files)
     if origin is None:
         raise RepositoryError(
-            f"cannot save the model: the frozen {type(part).__name__} of {name!r} was made in "
-            "memory and has no repository. Save or publish it first (save_pretrained, "
-            "push_to_hub) and plug in what causalplug.from_pretrained gives"
+            f"cannot save the model: the frozen part of {name!r} was made in memory and has no "
+            "repository. Save or publish it first (save_pretrained, push_to_hub) and plug in what "
+            "causalplug.from_pretrained gives"
         )
     found: Json = {}
     if part.part_of:
@@ -82,8 +82,8 @@ def describe_pulled(
         }
     elif source is None and anywhere:
         raise RepositoryError(
-            f"cannot publish the model: its frozen {type(part).__name__} of {name!r} came from the "
-            f"folder {origin}, where nobody else can load it from. Publish it first "
+            f"cannot publish the model: its frozen part of {name!r} came from the folder "
+            f"{origin}, where nobody else can load it from. Publish it first "
             f"(dcm.mechanism({name!r}).push_to_hub(…), or "
             'dcm.encoders[…].push_to_hub(…)), or copy it into the repository with frozen="copy"'
         )
