@@ -283,6 +283,28 @@ def _mapping(value: object) -> Value:
     return value
 
 
+def mapping_to(rule: Rule, example: str) -> Rule:
+    """A mapping from names of variables to values that fit a rule, such as ``example``."""
+
+    def read(value: Mapping[str, object]) -> dict[str, Value]:
+        return {name: rule.read(own) for name, own in _mapping(value).items()}
+
+    return Rule(f"a mapping from names of variables to {rule.wanted}, such as {example}", read)
+
+
+def _different(value: Value) -> tuple[Value, ...]:
+    found = tuple(_values(value))
+    if len(set(found)) < len(found):
+        raise ValueError
+    return found
+
+
+def _something(value: object) -> object:
+    if value is None or isinstance(value, str | bytes | Number):
+        raise TypeError
+    return value
+
+
 def _path(value: Value) -> Value:
     text = os.fspath(value)
     if not isinstance(text, str) or not text or "\0" in text:
@@ -296,6 +318,10 @@ TEXT = Rule("text", _text)
 NAME = Rule("a name, as text", _name)
 NAMES = Rule("the name of a variable or several names", _names)
 MAPPING = Rule("a mapping from names of variables, such as {'X': 1}", _mapping)
+DOMAINS = mapping_to(Rule("their different values", _different), "{'X': [0, 1]}")
+ENCODERS = mapping_to(
+    Rule("encoders, functions or arrays of projections", _something), "{'I': encoder}"
+)
 ROWS = Rule("rows: a table, a DataSource or a list of them", _rows)
 VALUES = Rule("a list of values, at least one", _values)
 PATH = Rule("a path, as text or a Path", _path)

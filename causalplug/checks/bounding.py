@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from causalplug.arguments import COUNT, MAPPING, ROWS, SEED, number, takes, whole
+from causalplug.arguments import COUNT, DOMAINS, ENCODERS, MAPPING, ROWS, SEED, number, takes, whole
 from causalplug.checks.adjustment_bounds import (
     arms_of,
     bound_arms,
@@ -43,9 +43,9 @@ __all__ = ["bounds"]
 @takes(
     QueryError,
     data=ROWS,
-    domains=MAPPING.or_none("what occurs"),
+    domains=DOMAINS.or_none("what occurs"),
     ranges=MAPPING.or_none("what occurs"),
-    encoders=MAPPING.or_none("none"),
+    encoders=ENCODERS.or_none("none"),
     threshold=number(low=0, below=1),
     most_unknowns=COUNT,
     nodes=COUNT,

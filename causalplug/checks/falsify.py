@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from causalplug.arguments import COUNT, MAPPING, ROWS, SEED, SHARE, takes
+from causalplug.arguments import COUNT, ENCODERS, ROWS, SEED, SHARE, takes
 from causalplug.checks.graph_check import tables_to_test
 from causalplug.checks.independence import IndependenceTests
 from causalplug.errors import DataError
@@ -103,7 +103,7 @@ class Falsification:
 @takes(
     DataError,
     data=ROWS,
-    encoders=MAPPING.or_none("none"),
+    encoders=ENCODERS.or_none("none"),
     permutations=COUNT,
     level=SHARE,
     most_rows=COUNT,

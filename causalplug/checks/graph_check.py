@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from causalplug.arguments import COUNT, MAPPING, ROWS, SEED, SHARE, takes, whole
+from causalplug.arguments import COUNT, ENCODERS, ROWS, SEED, SHARE, takes, whole
 from causalplug.checks.bound_data import columns_of, in_clusters
 from causalplug.checks.graph_report import GraphCheck, TestedConstraint
 from causalplug.checks.independence import Column, IndependenceTests, Outcome, column_of
@@ -31,7 +31,7 @@ _SOURCE = "source"
 @takes(
     DataError,
     data=ROWS,
-    encoders=MAPPING.or_none("none"),
+    encoders=ENCODERS.or_none("none"),
     level=SHARE,
     most_rows=COUNT,
     most_tests=COUNT,

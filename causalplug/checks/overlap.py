@@ -12,18 +12,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from causalplug.arguments import COUNT, MAPPING, ROWS, SEED, SHARE, number, takes
+from causalplug.arguments import COUNT, DOMAINS, ENCODERS, ROWS, SEED, SHARE, number, takes
 from causalplug.checks.density_ratio import Ratios
 from causalplug.checks.determinism import Relation, find_relations
 from causalplug.checks.source_rows import Encoder, SourceRows, numeric_names
 from causalplug.checks.support import Finding, Rule, SupportCheck
 from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
+from causalplug.identification.estimand import Estimand, Probability
 from causalplug.identification.identification import Identification, identify
+from causalplug.identification.notation import walk
 from causalplug.identification.query import Query
-from causalplug.selection import names_of, to_dicts
+from causalplug.selection import names_of, to_dicts, variables_of
 from causalplug.values import Json
-from causalplug.wording import listed
+from causalplug.wording import check_known, listed
 
 __all__ = ["Finding", "Overlap", "check_overlap", "overlap_of", "rows_of"]
 
@@ -105,8 +107,8 @@ class Overlap:
 @takes(
     DataError,
     data=ROWS,
-    encoders=MAPPING.or_none("none"),
-    domains=MAPPING.or_none("what occurs"),
+    encoders=ENCODERS.or_none("none"),
+    domains=DOMAINS.or_none("what occurs"),
     threshold=SHARE,
     tolerance=number(low=0, below=1),
     fewest=COUNT,
@@ -147,7 +149,9 @@ def check_overlap(
         seed: Seed of the choice of rows and of the classifiers.
 
     Raises:
-        DataError: A table per source is missing, or a projection does not fit its rows.
+        DataError: A table per source is missing, or a column that the formula needs, or a
+            projection does not fit its rows.
+        UnknownVariableError: Encoders or domains of what is not a variable.
     """
     result = identify(graph, query, sources, domains=domains)
     if isinstance(data, list | tuple):
@@ -155,6 +159,8 @@ def check_overlap(
     else:
         tables = [data]
     _check_tables(tables, result)
+    check_known(encoders or {}, graph.index, "encoders= cannot be used")
+    _check_columns(tables, result, encoders or {})
     rows = rows_of(graph, tables, encoders or {})
     relations = tuple(r for table in rows for r in find_relations(graph, table.discrete))
     rule = Rule(threshold, tolerance, fewest, most_rows, seed)
@@ -231,3 +237,31 @@ def _check_tables(tables: Sequence[object], result: Identification) -> None:
             f"overlap cannot be checked: {len(tables)} tables for the sources {names}; give one "
             "for each"
         )
+
+
+def _check_columns(
+    tables: Sequence[Any], result: Identification, encoders: Mapping[str, Encoder]
+) -> None:
+    """Raise unless every table has the columns that its part of the formula is about."""
+    if result.estimand is None:
+        return
+    for place, (table, source) in enumerate(zip(tables, result.sources, strict=True)):
+        given = {*encoders, *source.do}
+        needed = _variables_of(result.estimand, place) & source.recorded - given
+        missing = [n for n in result.graph.variables if n in needed and n not in table]
+        if missing:
+            label = source.name or source.describe()
+            raise DataError(
+                f"overlap cannot be checked: the table of {label} has no column {listed(missing)}, "
+                "which the formula is about. Declare in sources= what was recorded"
+            )
+
+
+def _variables_of(estimand: Estimand, source: int) -> set[str]:
+    """The variables of the probabilities that are read off a source."""
+    found: set[str] = set()
+    for _, term in estimand.terms:
+        for node in walk(term.formula):
+            if isinstance(node, Probability) and source in node.sources:
+                found.update(variables_of(node.of + node.given + node.do))
+    return found

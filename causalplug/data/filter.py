@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,8 @@ def filtered(table: Table, where: Named) -> Table:
             written, and as a number where both are numbers.
 
     Raises:
-        DataError: A column that is not there. While reading: values that cannot be compared.
+        DataError: A column that is not there, or a condition that no value can meet. While reading:
+            values that cannot be compared.
     """
     missing = without(where, table.names)
     if missing:
@@ -36,6 +37,8 @@ def filtered(table: Table, where: Named) -> Table:
             f"where={dict(where)} cannot be used: the table has no column "
             f"{', '.join(map(repr, missing))}. It has {', '.join(map(repr, table.names))}."
         )
+    for name, condition in where.items():
+        _check(condition, name)
 
     def read(
         variables: Mapping[str, Variable] | None, columns: Collection[str] | None = None
@@ -53,6 +56,27 @@ def filtered(table: Table, where: Named) -> Table:
                 yield {name: _taken(chunk[name], rows) for name in wanted}
 
     return replace(table, read=read, rows=None)
+
+
+def _check(condition: object, name: str) -> None:
+    """Raise unless it is a value, a list of values or an interval."""
+    if isinstance(condition, tuple):
+        low, high = _interval(condition, name)
+        fits = low <= high
+    elif isinstance(condition, list):
+        fits = bool(condition) and all(map(_is_value, condition))
+    else:
+        fits = _is_value(condition)
+    if not fits:
+        raise DataError(
+            f"where={{{name!r}: {condition!r}}} cannot be used: give the value that it must have, "
+            "a list of such values, or an interval (low, high)."
+        )
+
+
+def _is_value(value: object) -> bool:
+    """Whether it is one value: none that holds several, and no missing one."""
+    return isinstance(value, Hashable) and not isinstance(value, tuple) and value == value
 
 
 def _meets(column: object, condition: object, name: str) -> np.ndarray:
@@ -110,8 +134,17 @@ def _interval(condition: tuple[Any, ...], name: str) -> tuple[float, float]:
             f"where={condition!r} cannot be used for {name!r}: an interval is (low, high), with "
             "None for an open end; several values are a list."
         )
-    low, high = condition
-    return (-np.inf if low is None else float(low), np.inf if high is None else float(high))
+    ends = [-np.inf, np.inf]
+    for place, end in enumerate(condition):
+        number = _number(end)
+        if end is not None and number is None:
+            raise DataError(
+                f"where={condition!r} cannot be used for {name!r}: the ends of an interval are "
+                f"numbers or None, and {end!r} is none."
+            )
+        if number is not None:
+            ends[place] = number
+    return ends[0], ends[1]
 
 
 def _number(value: Any) -> float | None:

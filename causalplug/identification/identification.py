@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from causalplug.arguments import MAPPING, NAMES, TEXT, instance, takes
+from causalplug.arguments import DOMAINS, NAMES, TEXT, instance, takes
 from causalplug.errors import NotIdentifiableError, QueryError
 from causalplug.graphs.bits import BitGraph, mask_of
 from causalplug.graphs.graph import CausalGraph, expect_graph
@@ -268,7 +268,7 @@ class Identification:
 @takes(
     QueryError,
     query=TEXT.or_else(instance("a Query", Query)),
-    domains=MAPPING.or_none("unknown"),
+    domains=DOMAINS.or_none("unknown"),
     interpolate=NAMES,
 )
 def identify(

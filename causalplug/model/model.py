@@ -276,7 +276,14 @@ class Model(nn.Module):
             )
 
     def _check_encoder(self, name: str, encoder: Encoder) -> None:
+        from causalplug.encoders.encoders import Encoder
+
         variable = self.variables[name]
+        if not isinstance(encoder, Encoder | DeferredEncoder):
+            raise MechanismError(
+                f"{type(encoder).__name__} cannot be the encoder of {name!r}: it is not a "
+                "causalplug.Encoder."
+            )
         if not variable.needs_encoder or encoder.variable.event_shape != variable.event_shape:
             raise MechanismError(
                 f"The encoder of {name!r} cannot be used: it reads values of shape "

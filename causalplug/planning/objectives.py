@@ -212,6 +212,7 @@ def choose_objectives(
             recovers the noise of an image whose counterfactuals are wanted.
     """
     check_known(sorted(kinds or {}), graph.index, "kinds= cannot be used")
+    check_known(sorted(explicit or {}), graph.index, "explicit= cannot be used")
     known = map_values(kind_of, kinds or {})
     behind_code = set(renderers)
     classes = map_values(_class_of, known)

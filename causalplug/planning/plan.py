@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from causalplug.arguments import MAPPING, NAMES, instance, takes
+from causalplug.arguments import FLAG, MAPPING, NAMES, instance, mapping_to, takes
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source, as_sources
@@ -255,7 +255,7 @@ class Plan:
     available=instance("a mapping from variables to generators", Mapping).or_none("none"),
     objective=OBJECTIVE,
     kinds=MAPPING.or_none("unknown"),
-    explicit=MAPPING.or_none("what the kinds say"),
+    explicit=mapping_to(FLAG, "{'X': True}").or_none("what the kinds say"),
     counterfactuals=COUNTERFACTUALS,
     do=NAMES,
     only=NAMES.or_none("all"),

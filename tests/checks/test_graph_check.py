@@ -173,7 +173,7 @@ def test_it_is_drawn_and_written():
     ("rows", "message"),
     [
         ({"X": [1.0, np.nan] * 30, "Y": [0, 1] * 30, "Z": [0, 1] * 30}, "missing values"),
-        ({"X": [0, 1], "Y": [0, 1], "Z": [1, 0]}, "on 2 rows"),
+        ({"X": [0, 1], "Y": [0, 1], "Z": [1, 0]}, "the table has 2"),
         ({"Q": [0, 1]}, "none of the columns Q"),
     ],
 )
