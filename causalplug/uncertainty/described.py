@@ -115,9 +115,10 @@ def ends_at_atoms(
 def _quantiles(
     steps: np.ndarray, shares: np.ndarray, to_step: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """The quantile ``(cells,)`` at a share for each cell."""
-    places = to_step(shares.clip(0, 1) * (len(SHARES) - 1)).astype(int)
-    return steps[np.arange(len(steps)), places]
+    """The quantile ``(cells,)`` at a share for each cell; NaN where the share is not known, as in
+    a cell without rows."""
+    places = to_step(np.nan_to_num(shares).clip(0, 1) * (len(SHARES) - 1)).astype(int)
+    return np.where(np.isnan(shares), np.nan, steps[np.arange(len(steps)), places])
 
 
 class DescribedNumbers(AnswerNumbers):

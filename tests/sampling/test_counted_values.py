@@ -84,3 +84,19 @@ def test_quantiles_of_counts_have_intervals_of_counts(dcm):
     assert (table.q05_low, table.q05_high) == (0, 1)
     assert (table.q50_low, table.q50, table.q50_high) == (3, 3, 3)
     assert math.isfinite(table.q05_se)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_cells_that_no_draw_has_are_left_open():
+    draw = np.random.default_rng(0)
+    x = draw.integers(0, 2, 1000)
+    rows = {"X": x, "Z": np.where(draw.random(1000) < 0.004, 2, x), "K": draw.poisson(1 + x)}
+    kinds = {"X": cp.Discrete(2), "Z": cp.Discrete(3), "K": cp.Count()}
+    made = cp.DCM(cp.CausalGraph.parse("X -> Z; X -> K"), kinds, seed=0)
+    cp.fit(made, rows, steps=50, seed=0, progress=False)
+    table = made.estimate("P(K, Z | do(X=1))", n=20, seed=0).summaries["K"]
+    empty = table["mean"].isna()
+    assert empty.any()
+    assert not empty.all()
+    assert table.loc[empty, ["q50", "q50_low", "q50_high"]].isna().all(axis=None)
+    assert table.loc[~empty, ["q50", "q50_low", "q50_high"]].notna().all(axis=None)
